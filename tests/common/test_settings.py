@@ -1,0 +1,59 @@
+"""Settings stop a start with one clear line, or are what the environment says."""
+
+from typing import Annotated
+
+import pytest
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import ServiceSettings, load_settings
+
+
+class ProbeSettings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="PROBE_")
+
+    slots: Annotated[int, Field(ge=1)] = 1
+
+
+def test_fields_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROBE_SLOTS", "3")
+    monkeypatch.setenv("PROBE_ALLOWED_CALLERS", "a.example, b.example")
+    settings = load_settings(ProbeSettings, [])
+    assert settings.slots == 3
+    assert settings.allowed_callers == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PROBE_SLOTS", "none", ["PROBE_SLOTS", "integer"]),
+        ("PROBE_SLOTS", "0", ["PROBE_SLOTS", "greater than or equal to 1"]),
+        ("PROBE_SLOST", "2", ["unknown setting PROBE_SLOST"]),
+        ("PROBE_GRPC_PORT", "70000", ["PROBE_GRPC_PORT", "65535"]),
+        ("PROBE_TLS_KEY_FILE", "key.pem", ["tls_cert_file, tls_key_file and tls_ca_file go together"]),
+        ("PROBE_ENVIRONMENT", "production", ["production needs tls_cert_file"]),
+    ],
+)
+def test_a_bad_setting_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    words: list[str],
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        load_settings(ProbeSettings, [])
+    line = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert line.count("\n") == 1
+    assert all(word in line for word in words)
+
+
+def test_help_lists_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        load_settings(ProbeSettings, ["--help"])
+    shown = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert all(f"PROBE_{name}".upper() in shown for name in ProbeSettings.model_fields)
+    assert "(default: 1)" in shown

@@ -9,7 +9,7 @@ NODE_VERSION := 24.19.0
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What the song of `make demo` is like, and where the demo listens.
-export PROMPT DURATION LYRICS SEED INSTRUMENTAL ONCE HTTP_PORT GRPC_PORT DATA
+export PROMPT DURATION LYRICS SEED INSTRUMENTAL ONCE HTTP_PORT GRPC_PORT DATA_DIR
 
 RUNTIME   := $(VENV)/.runtime
 DEV       := $(VENV)/.dev
@@ -25,7 +25,7 @@ CODE      := services deploy clients tests bench
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make demo takes PROMPT= DURATION= LYRICS= SEED= INSTRUMENTAL=1 ONCE=1 HTTP_PORT= GRPC_PORT= DATA="
+	@echo "  make demo takes PROMPT= DURATION= LYRICS= SEED= INSTRUMENTAL=1 ONCE=1 HTTP_PORT= GRPC_PORT= DATA_DIR="
 
 .PHONY: demo
 demo: setup ## make, stream, sign and mint a song, then keep serving (ONCE=1: stop after the summary)

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import grpc
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.gateway.v1 import gateway_service_pb2_grpc as rpc
 from services.common.channels import open_channel
-from services.common.errors import ServiceError, error_from_rpc
+from services.common.errors import error_from_rpc
 from services.common.settings import ServiceSettings
 
 CALL_S = 20.0
@@ -89,46 +89,60 @@ class Creator:
             finally:
                 call.cancel()
 
+    async def finish(self, song_id: str, seen: Callable[[pb.Song], None] = lambda song: None) -> pb.Song:
+        """The song once it is made; `seen` is called after every change. Raises SongFailed."""
+        last = pb.Song()
+        async for last in self.watch(song_id):
+            seen(last)
+        if last.state != pb.SONG_STATE_SUCCEEDED:
+            state = pb.SongState.Name(last.state).removeprefix("SONG_STATE_").lower()
+            raise SongFailed(f"the song is {state}: {last.failure.reason} {last.failure.message}".strip())
+        return last
+
     async def listen(self, song_id: str, path: Path, asked_at: float) -> Heard:
         """Write the MP3 to `path` as it is made; the file appears whole or not at all.
 
         `asked_at` is `time.monotonic()` when the song was asked for. Raises SongFailed.
         """
         part = path.with_name(path.name + ".part")
-        attempt, offset, restarts, first_audio_s, away_since = 0, 0, 0, 0.0, None
-        with part.open("wb") as file:
-            while True:
-                call = self._stub.StreamAudio(
-                    pb.StreamAudioRequest(song_id=song_id, offset=offset, attempt=attempt), timeout=STREAM_S
-                )
-                try:
-                    async for event in call:
-                        away_since = None
-                        if event.HasField("header"):
-                            attempt = event.header.attempt
-                        else:
-                            first_audio_s = first_audio_s or time.monotonic() - asked_at
-                            file.write(event.data.data)
-                            offset = event.data.offset + len(event.data.data)
-                    break
-                except grpc.aio.AioRpcError as error:
-                    failure = error_from_rpc(error)
-                    if failure.reason == "ATTEMPT_ENDED":
-                        self._note(
-                            "the attempt that was being heard has ended; listening from the start again"
-                        )
-                        attempt, offset, restarts = 0, 0, restarts + 1
-                        file.seek(0)
-                        file.truncate()
-                    elif failure.reason in ("SONG_FAILED", "SONG_CANCELLED"):
-                        raise SongFailed(failure.message) from error
+        try:
+            with part.open("wb") as file:
+                first_audio_s, restarts = await self._receive(song_id, file, asked_at)
+                size_bytes = file.tell()
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return Heard(path, size_bytes, first_audio_s, restarts)
+
+    async def _receive(self, song_id: str, file: BinaryIO, asked_at: float) -> tuple[float, int]:
+        """All of the song's audio, of one attempt; (seconds to the first byte, restarts)."""
+        attempt, restarts, first_audio_s, away_since = 0, 0, 0.0, None
+        while True:
+            request = pb.StreamAudioRequest(song_id=song_id, offset=file.tell(), attempt=attempt)
+            call = self._stub.StreamAudio(request, timeout=STREAM_S)
+            try:
+                async for event in call:
+                    away_since = None
+                    if event.HasField("header"):
+                        attempt = event.header.attempt
                     else:
-                        away_since = self._away(error, away_since)
-                    await asyncio.sleep(RETRY_S)
-                finally:
-                    call.cancel()
-        part.rename(path)
-        return Heard(path, offset, first_audio_s, restarts)
+                        first_audio_s = first_audio_s or time.monotonic() - asked_at
+                        file.write(event.data.data)
+                return first_audio_s, restarts
+            except grpc.aio.AioRpcError as error:
+                failure = error_from_rpc(error)
+                if failure.reason == "ATTEMPT_ENDED":
+                    self._note("the attempt being heard has ended; listening from the start again")
+                    attempt, restarts = 0, restarts + 1
+                    file.seek(0)
+                    file.truncate()
+                elif failure.reason in ("SONG_FAILED", "SONG_CANCELLED"):
+                    raise SongFailed(failure.message) from error
+                else:
+                    away_since = self._away(error, away_since)
+                await asyncio.sleep(RETRY_S)
+            finally:
+                call.cancel()
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """An idempotent call, repeated while the gateway is away."""
@@ -162,6 +176,3 @@ async def creator(target: str, note: Callable[[str], None]) -> AsyncIterator[Cre
     finally:
         with suppress(asyncio.CancelledError):
             await channel.close()
-
-
-__all__ = ["Creator", "Heard", "ServiceError", "SongFailed", "creator"]

@@ -1,0 +1,99 @@
+"""`make demo`: the whole mesh on this machine, one song from prompt to token, then serving until Ctrl-C."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from clients.demo.journey import JourneyFailed, Mesh, Outcome, travel
+from clients.demo.order import Order, read_order
+from clients.demo.screen import Screen
+from clients.demo.song import SongFailed
+from clients.demo.wallet import MintFailed
+from deploy.local.stack import START_ERRORS, Stack
+from services.common.errors import InvalidField, ServiceError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    order, screen = read_order(argv, os.environ), Screen()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        screen.head("Starting the mesh")
+        stack = Stack(
+            order.data_dir, http_port=order.http_port, grpc_port=order.grpc_port, report=screen.line
+        )
+        with stack:
+            made = _make(order, stack, screen)
+            if not made or order.once:
+                return 0 if made else 1
+            _invite(stack, screen)
+            signal.pause()
+    except START_ERRORS as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        screen.line("everything is stopped")
+    return 0
+
+
+def _make(order: Order, stack: Stack, screen: Screen) -> bool:
+    try:
+        outcome = asyncio.run(travel(order, Mesh(stack.gateway_target, stack.rpc_url), screen))
+    except InvalidField as error:
+        print(f"demo: {error.field}: {error.message} (limit: {error.limit})", file=sys.stderr)
+    except (ServiceError, SongFailed, MintFailed, JourneyFailed) as error:
+        print(f"demo: {error}", file=sys.stderr)
+    else:
+        _summarise(outcome, screen)
+        return True
+    return False
+
+
+def _summarise(outcome: Outcome, screen: Screen) -> None:
+    song, heard, minted = outcome.song, outcome.heard, outcome.minted
+    music = song.music
+    screen.head("The song is yours")
+    screen.summary(
+        [
+            ("file", f"{heard.path}  ({heard.size_bytes / 1e6:.2f} MB, {song.audio.duration_s:.3f} s)"),
+            ("title", song.title),
+            ("music", f"{music.genre}, {music.mood}, {music.tempo_bpm:g} BPM, {music.key}"),
+            (
+                "engine",
+                f"{song.engine}, seed {song.seed}" + (" (procedural, not AI)" * (song.engine == "sketch")),
+            ),
+            ("first audio", f"{heard.first_audio_s:.2f} s after it was asked for"),
+            (
+                "whole song",
+                f"{outcome.made_s:.1f} s, {song.audio.duration_s / outcome.made_s:.0f}× real time",
+            ),
+            ("sha256", song.audio.sha256),
+            ("PCM sha256", song.audio.pcm_sha256),
+            ("token", f"0x{song.audio.sha256} (the file's sha256), owned by {minted.owner}"),
+            ("tokenURI", minted.token_uri),
+            ("transaction", f"{minted.transaction}, {minted.gas_used:,} gas"),
+        ]
+    )
+
+
+def _invite(stack: Stack, screen: Screen) -> None:
+    screen.head("Serving until Ctrl-C")
+    screen.summary(
+        [
+            ("REST", f"{stack.gateway_url}/docs"),
+            ("gRPC", f"{stack.gateway_target} (reflection is on)"),
+            ("chain", stack.rpc_url),
+            ("make one", f"curl -s -X POST {stack.gateway_url}/v1/songs -H 'content-type: application/json'"),
+            ("", """  -d '{"prompt": "calm piano at night", "duration_s": 30}'"""),
+        ]
+    )
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

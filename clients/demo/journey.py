@@ -1,0 +1,120 @@
+"""The demo's main job: prompt → review → lyrics → song → save → permit → mint → read back and compare.
+
+Knows the gateway and the chain by their addresses only; what it prints goes through the screen.
+"""
+
+import asyncio
+import hashlib
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from clients.demo.order import Order
+from clients.demo.screen import Screen
+from clients.demo.song import Creator, Heard, creator
+from clients.demo.wallet import Minted, Wallet
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Where to find it."""
+
+    grpc_target: str
+    rpc_url: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    song: pb.Song
+    heard: Heard
+    # Seconds from asking for the song until all of it was on disk.
+    made_s: float
+    minted: Minted
+
+
+class JourneyFailed(Exception):
+    """The song was not made, or what came back is not what was asked for."""
+
+
+async def travel(order: Order, mesh: Mesh, screen: Screen) -> Outcome:
+    """Make, save and mint the song that was ordered.
+
+    Raises JourneyFailed, SongFailed, MintFailed, or the ServiceError that the gateway answered with.
+    """
+    wallet = Wallet(mesh.rpc_url)
+    try:
+        async with creator(mesh.grpc_target, screen.line) as artist:
+            await wallet.fund()
+            await _review(order, artist, screen)
+            song, heard, made_s = await _make(order, artist, wallet.address, screen)
+            screen.head("Saving and minting")
+            saved = await artist.save(song.id)
+            screen.line(f"metadata {saved.song.save.metadata_uri}")
+            mint = await artist.mint(song.id)
+            screen.line(f"permit by {mint.permit.signer} for {mint.contract} on chain {mint.chain_id}")
+            minted = await wallet.mint(mint)
+            screen.line(f"minted in {minted.transaction}")
+            await asyncio.to_thread(_compare, heard.path, saved.song, mint, minted, wallet.address)
+            return Outcome(saved.song, heard, made_s, minted)
+    finally:
+        await wallet.close()
+
+
+async def _review(order: Order, artist: Creator, screen: Screen) -> None:
+    screen.head("Prompt")
+    screen.line(order.prompt)
+    review = await artist.review(order.prompt)
+    for finding in review.findings:
+        screen.line(f"{'refused' if finding.refuses else 'advice'}: {finding.message}")
+    if not review.allowed:
+        raise JourneyFailed("the review refuses this prompt")
+
+
+async def _make(order: Order, artist: Creator, address: str, screen: Screen) -> tuple[pb.Song, Heard, float]:
+    asked_at = time.monotonic()
+    song = await artist.create(
+        pb.CreateSongRequest(
+            request_id=str(uuid.uuid4()),
+            prompt=order.prompt,
+            lyrics=order.lyrics,
+            instrumental=order.instrumental,
+            duration_s=order.duration_s,
+            seed=order.seed,
+            creator_address=address,
+        )
+    )
+    screen.head(f"Song {song.id}, seed {song.seed}")
+    order.out_dir.mkdir(parents=True, exist_ok=True)
+    path = order.out_dir / f"{_slug(order.prompt)}-{song.id[:8]}.mp3"
+    with screen.progress(asked_at) as progress:
+        listening = asyncio.create_task(artist.listen(song.id, path, asked_at))
+        try:
+            song = await artist.finish(song.id, progress.show)
+            heard = await listening
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+    if song.HasField("lyrics"):
+        screen.lyrics(song)
+    return song, heard, time.monotonic() - asked_at
+
+
+def _compare(path: Path, song: pb.Song, mint: pb.GetMintResponse, minted: Minted, address: str) -> None:
+    """File, song, order to mint and chain must all speak of the same bytes and the same owner."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for what, found, wanted in (
+        ("the song's hash", song.audio.sha256, digest),
+        ("the token id", int(mint.token_id, 16), int(digest, 16)),
+        ("the owner on chain", minted.owner, address),
+        ("the tokenURI on chain", minted.token_uri, song.save.metadata_uri),
+    ):
+        if found != wanted:
+            raise JourneyFailed(f"{what} is {found}, not {wanted}")
+
+
+def _slug(prompt: str) -> str:
+    words = re.findall(r"[a-z0-9]+", prompt.lower())
+    return "-".join(words[:5])[:48] or "song"

@@ -1,0 +1,16 @@
+"""What the signer counts. Labels are verdicts and reasons, never who asked for which song."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PERMITS = Counter(
+    "acesteps_signer_permits_total",
+    "Requests for a permit, by verdict (permitted, repeated, refused) and the reason of a refusal.",
+    ("verdict", "reason"),
+)
+SIGN_SECONDS = Histogram(
+    "acesteps_signer_sign_seconds",
+    "From digest to checked signature.",
+    buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+)
+LEDGER_UP = Gauge("acesteps_signer_ledger_up", "1 while the ledger can be written, else 0.")
+TRUST_BUNDLE_VERSION = Gauge("acesteps_signer_trust_bundle_version", "Version of the trust bundle in use.")

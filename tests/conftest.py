@@ -12,8 +12,8 @@ from deploy.local.contract import deploy_song_nft, development_accounts
 from deploy.local.postgres import Database, Postgres
 
 TEMPLATE = "acesteps_template"
-# Tests kill processes, not machines: what the page cache has is safe.
-WITHOUT_FSYNC = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Tests kill processes, not machines: what the kernel has is safe.
+WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off"}
 
 
 @pytest.fixture(scope="session")

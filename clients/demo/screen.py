@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 
@@ -29,7 +29,7 @@ class Screen:
         self.console = Console(highlight=False)
 
     def line(self, text: str) -> None:
-        self.console.print(f"  {text}", markup=False)
+        self.console.print(f"  {text}", markup=False, soft_wrap=True)
 
     def head(self, text: str) -> None:
         self.console.print(f"\n{text}", style="bold", markup=False)
@@ -42,12 +42,11 @@ class Screen:
                 self.line(line.text)
 
     def summary(self, rows: list[tuple[str, str]]) -> None:
-        table = Table(show_header=False, box=None, padding=(0, 2))
-        table.add_column(style="dim", no_wrap=True)
-        table.add_column(overflow="fold")
+        """Values stay on one line each, however long: they are there to be copied."""
+        width = max(len(name) for name, _ in rows)
         for name, value in rows:
-            table.add_row(name, value)
-        self.console.print(table)
+            text = Text(f"  {name:<{width}}  ", style="dim")
+            self.console.print(text.append(value, style="not dim"), soft_wrap=True)
 
     @contextmanager
     def progress(self, asked_at: float) -> Iterator["SongProgress"]:

@@ -33,9 +33,22 @@ class Deployment:
 
 
 class Chain:
-    """A running node."""
+    """A node on loopback."""
 
-    def __init__(self, data_dir: Path, port: int, report: Report, inherit: Sequence[int]) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        report: Report = lambda line: None,
+        inherit: Sequence[int] = (),
+    ) -> None:
+        """Prepares to run the node whose state is in `data_dir`, on a free port if none is given.
+
+        Starts nothing. `inherit` are descriptors that it holds while it runs. Raises ChainError.
+        """
+        port = port or free_ports(1)[0]
+        data_dir.mkdir(parents=True, exist_ok=True)
         self.rpc_url = f"http://{LOOPBACK}:{port}"
         self.chain_id = CHAIN_ID
         self._report = report
@@ -140,19 +153,9 @@ class Chain:
             self._report("the chain's state was cut off by a kill: the chain starts anew")
 
 
-def start(
-    data_dir: Path,
-    *,
-    port: int = 0,
-    report: Report = lambda line: None,
-    inherit: Sequence[int] = (),
-) -> Chain:
-    """Starts a node whose state is in `data_dir`, on a free port if none is given, and waits for it.
-
-    Raises ChainError or ChildError.
-    """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    chain = Chain(data_dir, port or free_ports(1)[0], report, inherit)
+def start(data_dir: Path, *, report: Report = lambda line: None) -> Chain:
+    """A node with its state in `data_dir`, started and ready; see `Chain`. Raises its errors."""
+    chain = Chain(data_dir, report=report)
     chain.start()
     return chain
 

@@ -7,7 +7,7 @@ each, a role each, no rights on the other's. Tables are the services' business.
 import re
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -49,12 +49,47 @@ class Database:
 
 
 class Postgres:
-    """A running server. Who may enter its socket's folder (mode 0700) is trusted: there is no password."""
+    """A server. Who may enter its socket's folder (mode 0700) is trusted: there is no password."""
 
-    def __init__(self, child: Child, data_dir: Path, socket_folder: Path) -> None:
-        self._child = child
-        self._data_dir = data_dir
-        self._socket_folder = socket_folder
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        report: Report = lambda line: None,
+        inherit: Sequence[int] = (),
+    ) -> None:
+        """Prepares to run the server whose files are in `data_dir`; starts nothing.
+
+        `settings` are PostgreSQL's own (`fsync`, ...); `inherit` are descriptors that it holds while it runs.
+        """
+        self._data_dir = data_dir.resolve()
+        self._socket_folder = cluster.socket_folder(self._data_dir)
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self._socket_folder),
+            "unix_socket_permissions": "0700",
+            **(settings or {}),
+        }
+        argv = [cluster.binary("postgres"), "-D", str(self._data_dir)]
+        for name, value in options.items():
+            argv += ["-c", f"{name}={value}"]
+        self._child = Child(
+            Command(
+                name="postgres",
+                argv=argv,
+                environment=cluster.environment(),
+                log_file=self._data_dir.with_name(self._data_dir.name + ".log"),
+                is_ready=lambda pid: cluster.status(self._data_dir) == (pid, "ready"),
+                # Fast shutdown: SIGTERM would wait for every client to leave.
+                stop_signal=signal.SIGINT,
+                death_signal=signal.SIGINT,
+                root_becomes=UNPRIVILEGED_USER,
+                prepare=self._prepare,
+                inherit=inherit,
+            ),
+            report,
+        )
 
     @property
     def pid(self) -> int | None:
@@ -65,6 +100,19 @@ class Postgres:
     def restarts(self) -> int:
         """How often the server died and was started again."""
         return self._child.restarts
+
+    def start(self) -> None:
+        """Starts the server, creating its files if need be, and waits until it takes connections.
+
+        Takes over from a server that outlived its parent: no living one may use the folder.
+        Raises ChildError.
+        """
+        self._child.start()
+        try:
+            self._child.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
 
     def dsn(self, role: str, database: str) -> str:
         """A connection URI for asyncpg, psycopg and psql."""
@@ -116,6 +164,10 @@ class Postgres:
         if self._socket_folder != self._data_dir:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
 
+    def _prepare(self) -> None:
+        cluster.create(self._data_dir)
+        cluster.end_stale_server(self._data_dir)
+
     def __enter__(self) -> "Postgres":
         return self
 
@@ -126,50 +178,9 @@ class Postgres:
 
 
 def start(
-    data_dir: Path,
-    *,
-    settings: Mapping[str, str] | None = None,
-    report: Report = lambda line: None,
-    inherit: tuple[int, ...] = (),
+    data_dir: Path, *, settings: Mapping[str, str] | None = None, report: Report = lambda line: None
 ) -> Postgres:
-    """Starts the server whose files are in `data_dir`, creating them if need be, and waits until it is ready.
-
-    Takes over from a server that outlived its parent: no living one may use `data_dir`.
-    `settings` are PostgreSQL's own (`fsync`, ...); `inherit` are descriptors that it holds while it runs.
-    Raises PostgresError or ChildError.
-    """
-    data_dir = data_dir.resolve()
-    cluster.create(data_dir)
-    socket_folder = cluster.socket_folder(data_dir)
-    options = {
-        "listen_addresses": "",
-        "unix_socket_directories": str(socket_folder),
-        "unix_socket_permissions": "0700",
-        **(settings or {}),
-    }
-    argv = [cluster.binary("postgres"), "-D", str(data_dir)]
-    for name, value in options.items():
-        argv += ["-c", f"{name}={value}"]
-    child = Child(
-        Command(
-            name="postgres",
-            argv=argv,
-            environment=cluster.environment(),
-            log_file=data_dir.with_name(data_dir.name + ".log"),
-            is_ready=lambda pid: cluster.status(data_dir) == (pid, "ready"),
-            # Fast shutdown: SIGTERM would wait for every client to leave.
-            stop_signal=signal.SIGINT,
-            death_signal=signal.SIGINT,
-            root_becomes=UNPRIVILEGED_USER,
-            prepare=lambda: cluster.end_stale_server(data_dir),
-            inherit=inherit,
-        ),
-        report,
-    )
-    child.start()
-    try:
-        child.wait_ready()
-    except BaseException:
-        child.stop()
-        raise
-    return Postgres(child, data_dir, socket_folder)
+    """A server on `data_dir`, started and ready; see `Postgres`. Raises ChildError or PostgresError."""
+    server = Postgres(data_dir, settings=settings, report=report)
+    server.start()
+    return server

@@ -78,7 +78,9 @@ class Child:
 
     def start(self) -> None:
         """Has the process started; what goes wrong is told by `wait_ready`."""
-        self._thread.start()
+        with self._lock:
+            if not self._stopping.is_set():
+                self._thread.start()
 
     def wait_ready(self, after: int | None = None) -> None:
         """Waits until the child is ready; with `after`, a pid that `kill` gave, until its successor is.
@@ -89,6 +91,8 @@ class Child:
         while self._ready_pid in (None, after):
             if self._failure is not None:
                 raise ChildError(self._failure)
+            if self._stopping.is_set():
+                raise ChildError(f"{self.command.name} was stopped")
             if time.monotonic() > deadline:
                 raise ChildError(self._with_log(f"is not ready after {self.command.ready_timeout_s:g} s"))
             time.sleep(READY_POLL_S)
@@ -104,9 +108,10 @@ class Child:
 
     def stop(self) -> None:
         """Ends the child: its stop signal, then after the grace SIGKILL. Returns once it is gone."""
-        self._stopping.set()
-        if self._thread.ident is None:
-            return
+        with self._lock:
+            self._stopping.set()
+            if self._thread.ident is None:  # never started
+                return
         with suppress(ProcessLookupError):
             self.kill(self.command.stop_signal)
         self._thread.join(self.command.grace_s)
@@ -125,7 +130,8 @@ class Child:
                 process = self._launch()
             except Exception as error:  # this thread has no caller to raise to: whoever waits must hear of it
                 self._failure = f"{self.command.name} cannot be started: {error}"
-                self._report(self._failure)
+                if not self._stopping.is_set():
+                    self._report(self._failure)
                 return
             if self._stopping.is_set():  # asked to stop while it was being started
                 process.send_signal(self.command.stop_signal)

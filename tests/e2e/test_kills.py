@@ -16,7 +16,7 @@ from clients.demo.song import Creator, Heard
 from deploy.local.stack import Stack
 
 # Long enough that a kill at the first audio is a kill in the middle.
-DURATION_S = 200.0
+DURATION_S = 100.0
 
 
 async def begun(artist: Creator) -> pb.Song:

@@ -1,0 +1,122 @@
+"""The workers' master: claims songs while there are free workers, reaps dead attempts, drains on request.
+
+Knows the queue and how many songs may be in the making here; what making is, is `attempt`'s.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from services.gateway import metrics
+from services.gateway.attempt import Outcome
+from services.gateway.database import DatabaseUnavailable
+from services.gateway.models import Song, State
+from services.gateway.notices import Notices
+from services.gateway.queue import Queue
+from services.gateway.store import Store
+
+_log = logging.getLogger(__name__)
+
+Make = Callable[[Song], Awaitable[Outcome]]
+
+DEPTH_EVERY_S = 5.0
+RACE_S = 0.02
+
+
+class Dispatcher:
+    """`run` and `reap` are endless tasks. To stop: cancel `run`, then `drain`."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        notices: Notices,
+        make: Make,
+        *,
+        workers: int,
+        poll_s: float,
+        engine_ready: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`engine_ready` returns once songs can be made: without an engine none is begun, and none fails."""
+        self._queue, self._notices, self._make = queue, notices, make
+        self._poll_s, self._engine_ready = poll_s, engine_ready
+        self._free = asyncio.Semaphore(workers)
+        self._making: set[asyncio.Task[Outcome]] = set()
+
+    async def run(self) -> None:
+        """Claims and makes songs until cancelled."""
+        with self._notices.subscribe(None, State.QUEUED) as news:
+            while True:
+                await self._free.acquire()
+                try:
+                    await self._engine_ready()
+                    song = await self._claim()
+                    while song is None:
+                        await news.wait(await self._patience_s())
+                        await self._engine_ready()
+                        song = await self._claim()
+                except BaseException:
+                    self._free.release()
+                    raise
+                task = asyncio.create_task(self._make_one(song))
+                self._making.add(task)
+                task.add_done_callback(self._made)
+
+    async def _claim(self) -> Song | None:
+        # Not to be torn from its answer by a drain: the song would wait for its lease to run out.
+        claim = asyncio.ensure_future(self._queue.claim())
+        try:
+            return await asyncio.shield(claim)
+        except DatabaseUnavailable:
+            return None
+        except asyncio.CancelledError:
+            with suppress(DatabaseUnavailable):
+                if (song := await claim) is not None:
+                    await self._queue.give_back(song.id, song.attempt, 0.0)
+            raise
+
+    async def _patience_s(self) -> float:
+        """A poll at most, less where a song's backoff ends before: that is told to nobody."""
+        try:
+            due_s = await self._queue.next_due_s()
+        except DatabaseUnavailable:
+            due_s = None
+        # Due already, and not claimed: another replica is claiming it at this moment.
+        return self._poll_s if due_s is None else min(self._poll_s, max(due_s, RACE_S))
+
+    async def _make_one(self, song: Song) -> Outcome:
+        _log.info("attempt begun", extra={"song": str(song.id), "attempt": song.attempt})
+        return await self._make(song)
+
+    def _made(self, task: asyncio.Task[Outcome]) -> None:
+        self._making.discard(task)
+        self._free.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("attempt raised", exc_info=error)
+
+    async def drain(self, grace_s: float) -> None:
+        """Lets the songs in the making finish; what is not done after `grace_s` is given back."""
+        if self._making:
+            await asyncio.wait(self._making, timeout=grace_s)
+        for task in self._making:
+            task.cancel()
+        await asyncio.gather(*self._making, return_exceptions=True)
+
+    async def reap(self, every_s: float) -> None:
+        """Ends attempts of workers that went silent, here or at another replica, until cancelled."""
+        while True:
+            with suppress(DatabaseUnavailable):
+                for song_id in await self._queue.reap():
+                    _log.warning("attempt reaped", extra={"song": str(song_id)})
+            await asyncio.sleep(every_s)
+
+
+async def measure(store: Store) -> None:
+    """Keeps the queue's metrics, until cancelled."""
+    while True:
+        with suppress(DatabaseUnavailable):
+            depth = await store.depth()
+            metrics.QUEUED.set(depth.queued)
+            metrics.RUNNING.set(depth.running)
+            metrics.OLDEST_QUEUED_S.set(depth.oldest_queued_s)
+        await asyncio.sleep(DEPTH_EVERY_S)

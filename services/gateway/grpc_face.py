@@ -1,0 +1,77 @@
+"""The gRPC face: the generated servicer over the use cases.
+
+Knows how a call says who makes it, and nothing else.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.gateway.v1.gateway_service_pb2_grpc import (
+    GatewayServiceServicer,
+    add_GatewayServiceServicer_to_server,
+)
+from services.common.server import GrpcService
+from services.gateway import metrics
+from services.gateway.accounts import Accounts
+from services.gateway.models import Account
+from services.gateway.songs import Songs
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class GatewayServicer(GatewayServiceServicer):
+    def __init__(self, songs: Songs, accounts: Accounts) -> None:
+        self._songs, self._accounts = songs, accounts
+
+    async def ReviewPrompt(
+        self, request: pb.ReviewPromptRequest, context: Context
+    ) -> pb.ReviewPromptResponse:
+        return await self._songs.review(await self._account(context), request)
+
+    async def CreateSong(self, request: pb.CreateSongRequest, context: Context) -> pb.CreateSongResponse:
+        return await self._songs.create(await self._account(context), request)
+
+    async def GetSong(self, request: pb.GetSongRequest, context: Context) -> pb.GetSongResponse:
+        return await self._songs.get(await self._account(context), request)
+
+    async def ListSongs(self, request: pb.ListSongsRequest, context: Context) -> pb.ListSongsResponse:
+        return await self._songs.list(await self._account(context), request)
+
+    async def WatchSong(
+        self, request: pb.WatchSongRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchSongResponse]:
+        async with aclosing(self._songs.watch(await self._account(context), request)) as songs:
+            async for response in songs:
+                yield response
+
+    async def StreamAudio(
+        self, request: pb.StreamAudioRequest, context: Context
+    ) -> AsyncGenerator[pb.StreamAudioResponse]:
+        account = await self._account(context)
+        with metrics.LISTENERS.labels("grpc").track_inprogress():
+            async with aclosing(self._songs.stream(account, request)) as audio:
+                async for response in audio:
+                    yield response
+
+    async def CancelSong(self, request: pb.CancelSongRequest, context: Context) -> pb.CancelSongResponse:
+        return await self._songs.cancel(await self._account(context), request)
+
+    async def SaveSong(self, request: pb.SaveSongRequest, context: Context) -> pb.SaveSongResponse:
+        return await self._songs.save(await self._account(context), request)
+
+    async def GetMint(self, request: pb.GetMintRequest, context: Context) -> pb.GetMintResponse:
+        return await self._songs.mint(await self._account(context), request)
+
+    async def _account(self, context: Context) -> Account:
+        metadata = context.invocation_metadata() or ()
+        return await self._accounts.authenticate({k: v for k, v in metadata if isinstance(v, str)})
+
+
+def grpc_service(songs: Songs, accounts: Accounts) -> GrpcService:
+    servicer = GatewayServicer(songs, accounts)
+    name = pb.DESCRIPTOR.services_by_name["GatewayService"].full_name
+    return GrpcService(name, lambda server: add_GatewayServiceServicer_to_server(servicer, server))

@@ -1,0 +1,24 @@
+"""What the gateway counts. Knows names and buckets only; RPC metrics come from services.common."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+QUEUED = Gauge("acesteps_gateway_queue_depth", "Songs that wait.")
+RUNNING = Gauge("acesteps_gateway_songs_running", "Songs in the making, at all replicas.")
+OLDEST_QUEUED_S = Gauge(
+    "acesteps_gateway_queue_oldest_seconds", "How long the song that has waited longest could have been run."
+)
+ATTEMPTS = Counter("acesteps_gateway_attempts_total", "Attempts ended here, by outcome.", ("outcome",))
+FIRST_AUDIO_S = Histogram(
+    "acesteps_gateway_first_audio_seconds",
+    "From a song's creation to its first audio in the database.",
+    buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300),
+)
+SONG_S = Histogram(
+    "acesteps_gateway_song_seconds",
+    "From a song's creation to its success.",
+    buckets=(0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800),
+)
+LISTENERS = Gauge("acesteps_gateway_listeners", "Open audio streams.", ("face",))
+HTTP_REQUESTS = Counter(
+    "acesteps_gateway_http_requests_total", "HTTP requests answered.", ("method", "route", "status")
+)

@@ -1,0 +1,206 @@
+"""The values that the gateway's rooms hand to one another: a song's row, what is asked for, what came out.
+
+Knows no SQL and no protobuf beyond the lyric document's bytes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class State(StrEnum):
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+class AudioFormat(StrEnum):
+    """Values are file suffixes, and what URLs call them."""
+
+    # the minted file, byte for byte
+    MP3 = "mp3"
+    # made from the master
+    WAV = "wav"
+    # the master
+    FLAC = "flac"
+
+    @property
+    def media_type(self) -> str:
+        return {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}[self.value]
+
+
+class PermitFormat(StrEnum):
+    EIP712 = "EIP712"
+    PACKED = "PACKED"
+
+
+@dataclass(frozen=True)
+class Account:
+    """On whose behalf a call is made."""
+
+    id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSong:
+    """What is asked for, checked and normalised. Field names are the columns'."""
+
+    id: UUID
+    account_id: UUID
+    # None: every call makes a song
+    request_id: str | None
+    request_digest: str
+    prompt: str
+    title: str
+    given_lyrics: str
+    language: str
+    instrumental: bool
+    duration_s: float
+    seed: int
+    # EIP-55, or "" for nobody
+    creator_address: str
+    reveal_prompt: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Song:
+    """A song's row as everything but the queue's own bookkeeping. Field names are the columns'."""
+
+    id: UUID
+    account_id: UUID
+    request_digest: str
+    prompt: str
+    title: str
+    given_lyrics: str
+    language: str
+    instrumental: bool
+    duration_s: float
+    seed: int
+    creator_address: str
+    reveal_prompt: bool
+    state: State
+    attempt: int
+    failures: int
+    failure_reason: str
+    failure_message: str
+    revision: int
+    stage: str
+    step: int
+    steps: int
+    eta_s: float
+    created_at: datetime
+    started_at: datetime | None
+    first_audio_at: datetime | None
+    ended_at: datetime | None
+    media_type: str
+    # a serialised acesteps.lyrics.v1.LyricDocument
+    lyrics: bytes | None
+    engine: str
+    audio_sha256: bytes | None
+    audio_cid: str
+    audio_bytes: int
+    audio_duration_s: float
+    pcm_sha256: bytes | None
+    master_sha256: bytes | None
+    master_bytes: int
+    envelope: bytes | None
+    genre: str
+    mood: str
+    tempo_bpm: float
+    musical_key: str
+    instruments: tuple[str, ...]
+    metadata_cid: str
+    image_cid: str
+    saved_at: datetime | None
+    permit_format: str
+    permit_signature: bytes | None
+    permit_signer: str
+    permit_deadline: datetime | None
+    chain_id: int
+    contract: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where an attempt is. `stage` as in the proto; `steps` 0 while not known."""
+
+    stage: str
+    step: int = 0
+    steps: int = 0
+    eta_s: float = 0.0
+    # Of the audio stream, once its header has come.
+    media_type: str = ""
+    stream_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """`data` of a song's MP3, from byte `offset` on."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished song whose objects are stored. Digests are raw sha256. Field names are the columns'."""
+
+    media_type: str
+    engine: str
+    audio_sha256: bytes
+    audio_cid: str
+    audio_bytes: int
+    audio_duration_s: float
+    pcm_sha256: bytes
+    master_sha256: bytes
+    master_bytes: int
+    state_sha256: bytes
+    envelope: bytes
+    genre: str
+    mood: str
+    tempo_bpm: float
+    musical_key: str
+    instruments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What a listener at one byte offset finds, all at one moment."""
+
+    state: State
+    attempt: int
+    media_type: str
+    # Of the whole stream; 0 while not known.
+    total_bytes: int
+    # The stored chunk that covers the offset, or None.
+    chunk: Chunk | None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One pinned file of the content store."""
+
+    cid: str
+    object_key: str
+    media_type: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permit:
+    """A mint permit as the signer gave it, and where it is good. Field names are the columns'."""
+
+    permit_format: PermitFormat
+    permit_signature: bytes
+    permit_signer: str
+    # None: the packed format has none
+    permit_deadline: datetime | None
+    chain_id: int
+    contract: str

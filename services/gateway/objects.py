@@ -1,0 +1,125 @@
+"""The object store: files found by their sha256, written whole or not at all, read by byte range.
+
+A local folder by default, S3 and its like by URL. Knows no song: who needs which hash is in the database.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from services.common.errors import Internal, Unavailable
+
+READ_BYTES = 64 << 10
+# Up to here in memory, then on disk: many workers hold many songs.
+SPOOL_MEMORY_BYTES = 1 << 20
+
+
+def key_of(sha256: bytes) -> str:
+    """Where an object is kept: 256 folders keep each small."""
+    return f"sha256/{sha256[:1].hex()}/{sha256.hex()}"
+
+
+class Spool:
+    """A file in the making: takes contiguous pieces, knows their hash. Gone after its `with`."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._file = SpooledTemporaryFile(max_size=SPOOL_MEMORY_BYTES)  # noqa: SIM115  # closed by __exit__
+        self._hash = hashlib.sha256()
+        self._limit_bytes = limit_bytes
+        self.size = 0
+
+    def append(self, offset: int, data: bytes) -> None:
+        """Raises Internal (STREAM_MALFORMED) for a gap, a repeat or more than the limit."""
+        if offset != self.size:
+            raise Internal("STREAM_MALFORMED", f"a piece begins at byte {offset}, not at {self.size}")
+        if offset + len(data) > self._limit_bytes:
+            raise Internal("STREAM_MALFORMED", f"more than {self._limit_bytes} bytes came")
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    @property
+    def sha256(self) -> bytes:
+        return self._hash.digest()
+
+    def read(self) -> bytes:
+        """All of it. May block: call it in a thread."""
+        self._file.seek(0)
+        return self._file.read()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+class Objects:
+    """Raises Unavailable (OBJECTS_UNAVAILABLE) when the store cannot be reached."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    @classmethod
+    def open(cls, url: str) -> "Objects":
+        """`file:///folder` (made when missing), or what obstore knows: `s3://bucket/prefix`, ...
+
+        Raises ValueError for a URL that it does not know.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            return cls(LocalStore(Path(unquote(parts.path)), mkdir=True))
+        try:
+            return cls(from_url(url))
+        except BaseError as error:
+            raise ValueError(str(error)) from error
+
+    async def put(self, data: bytes, sha256: bytes) -> str:
+        """Stores `data`, whose hash the caller has checked; returns its key. Repeatable."""
+        key = key_of(sha256)
+        try:
+            await obstore.put_async(self._store, key, data)
+        except BaseError as error:
+            raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be written") from error
+        if isinstance(self._store, LocalStore) and self._store.prefix is not None:
+            # A store in the cloud has it durably now. A row must not outlive its file in a power cut.
+            await asyncio.to_thread(_sync, Path(self._store.prefix) / key)
+        return key
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes [start, end) in pieces, read as they are taken."""
+        if start >= end:
+            return
+        try:
+            found = await obstore.get_async(self._store, key, options={"range": (start, end)})
+            async for piece in found.stream(min_chunk_size=READ_BYTES):
+                yield bytes(piece)
+        except FileNotFoundError as error:
+            raise Internal("OBJECT_MISSING", "a stored file is missing") from error
+        except BaseError as error:
+            raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be read") from error
+
+    async def read_all(self, key: str, start: int, end: int) -> bytes:
+        """Bytes [start, end) at once: for small pieces."""
+        return b"".join([piece async for piece in self.read(key, start, end)])
+
+
+def _sync(path: Path) -> None:
+    """Brings a file and the entry in its folder to the disk."""
+    for target in (path, path.parent):
+        with suppress(PermissionError):  # some file systems do not let a folder be opened
+            descriptor = os.open(target, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,189 @@
+"""One song's rendering: the music service's stream taken in, checked against its result, and stored.
+
+Knows the music service's interface. Nothing it returns is unchecked: every byte is hashed here again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import grpc
+
+from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
+from acesteps.music.v1 import music_service_pb2 as music_pb
+from acesteps.music.v1.music_service_pb2_grpc import MusicServiceStub
+from services.common.cid import unixfs_cid
+from services.common.errors import DeadlineExceeded, Internal, error_from_rpc
+from services.gateway.models import Chunk, Progress, Result, Song
+from services.gateway.objects import Objects, Spool
+
+# The longest song is 600 s: 24 MB of MP3, at most 106 MB of FLAC.
+LONGEST_AUDIO_BYTES = 64 << 20
+LONGEST_BLOB_BYTES = 256 << 20
+
+Tell = Callable[[Progress], None]
+Hear = Callable[[Chunk], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """All that came of one stream, not yet checked."""
+
+    media_type: str
+    audio: Spool
+    master: Spool
+    state: Spool
+    result: music_pb.SongResult
+
+
+class Renderer:
+    def __init__(
+        self, channel: grpc.aio.Channel, objects: Objects, *, silence_s: float, timeout_s: float
+    ) -> None:
+        """`silence_s`: how long the engine may say nothing. `timeout_s`: how long a song may take in all."""
+        self._service = MusicServiceStub(channel)
+        self._objects = objects
+        self._silence_s, self._timeout_s = silence_s, timeout_s
+
+    async def render(
+        self, song: Song, lyrics: lyrics_pb.LyricDocument | None, tell: Tell, hear: Hear
+    ) -> Result:
+        """Has the song made and stores it. Leaving early cancels the engine at once.
+
+        Raises the music service's own errors, and:
+            Internal: STREAM_MALFORMED or HASH_MISMATCH, what came is not what the result says.
+            DeadlineExceeded: ENGINE_SILENT.
+            Unavailable: the object store cannot be written.
+        """
+        with ExitStack() as spools:
+            rendering = await self._receive(song, lyrics, tell, hear, spools)
+            tell(Progress(stage="storing", media_type=rendering.media_type))
+            return await self._store(rendering)
+
+    async def _receive(
+        self, song: Song, lyrics: lyrics_pb.LyricDocument | None, tell: Tell, hear: Hear, spools: ExitStack
+    ) -> Rendering:
+        audio, master, state = (
+            spools.enter_context(Spool(limit))
+            for limit in (LONGEST_AUDIO_BYTES, LONGEST_BLOB_BYTES, LONGEST_BLOB_BYTES)
+        )
+        header, result = None, None
+        requests = iter([music_pb.GenerateSongRequest(spec=_spec(song, lyrics))])
+        call = self._service.GenerateSong(requests, timeout=self._timeout_s)
+        try:
+            while (response := await self._next(call)) is not None:
+                part = response.WhichOneof("event")
+                if (header is None) != (part == "header") or result is not None:
+                    raise Internal("STREAM_MALFORMED", f"{part} came out of its order")
+                match part:
+                    case "header":
+                        header = response.header
+                        tell(_progress(header, music_pb.RenderProgress(stage="composing")))
+                    case "progress" if header is not None:
+                        tell(_progress(header, response.progress))
+                    case "audio":
+                        audio.append(response.audio.offset, response.audio.data)
+                        await hear(Chunk(response.audio.offset, response.audio.data))
+                    case "master":
+                        master.append(response.master.offset, response.master.data)
+                    case "state":
+                        state.append(response.state.offset, response.state.data)
+                    case "result":
+                        result = response.result
+        except grpc.aio.AioRpcError as error:
+            raise error_from_rpc(error) from error
+        finally:
+            call.cancel()  # without this, a call that is left early would run on
+        if header is None or result is None:
+            raise Internal("STREAM_MALFORMED", "the stream ended without a result")
+        return Rendering(header.media_type, audio, master, state, result)
+
+    async def _next(
+        self, call: "grpc.aio.StreamStreamCall[music_pb.GenerateSongRequest, music_pb.GenerateSongResponse]"
+    ) -> music_pb.GenerateSongResponse | None:
+        """The next response, or None after the last."""
+        try:
+            async with asyncio.timeout(self._silence_s):
+                response = await call.read()
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                "ENGINE_SILENT", f"the engine said nothing for {self._silence_s:g} s"
+            ) from error
+        return response if isinstance(response, music_pb.GenerateSongResponse) else None
+
+    async def _store(self, rendering: Rendering) -> Result:
+        result = rendering.result
+        audio, master, state = await asyncio.to_thread(_checked, rendering)
+        await asyncio.gather(
+            self._objects.put(audio, result.audio_sha256),
+            self._objects.put(master, result.master_sha256),
+            self._objects.put(state, result.state_sha256),
+        )
+        reading = result.reading
+        return Result(
+            media_type=rendering.media_type,
+            engine=result.engine,
+            audio_sha256=result.audio_sha256,
+            audio_cid=result.audio_cid,
+            audio_bytes=len(audio),
+            audio_duration_s=result.duration_s,
+            pcm_sha256=result.pcm_sha256,
+            master_sha256=result.master_sha256,
+            master_bytes=len(master),
+            state_sha256=result.state_sha256,
+            envelope=result.envelope,
+            genre=reading.genre,
+            mood=reading.mood,
+            tempo_bpm=reading.tempo_bpm,
+            musical_key=reading.key,
+            instruments=tuple(reading.instruments),
+        )
+
+
+def _spec(song: Song, lyrics: lyrics_pb.LyricDocument | None) -> music_pb.SongSpec:
+    return music_pb.SongSpec(
+        song_id=str(song.id),
+        prompt=song.prompt,
+        title=song.title,
+        lyrics=lyrics,
+        instrumental=lyrics is None,
+        duration_s=song.duration_s,
+        seed=song.seed,
+        creator_address=song.creator_address,
+        reveal_prompt=song.reveal_prompt,
+        format=music_pb.AUDIO_FORMAT_MP3,
+    )
+
+
+def _progress(header: music_pb.StreamHeader, progress: music_pb.RenderProgress) -> Progress:
+    return Progress(
+        stage=progress.stage,
+        step=progress.step,
+        steps=progress.steps,
+        eta_s=progress.eta_s,
+        media_type=header.media_type,
+        stream_bytes=header.total_bytes,
+    )
+
+
+def _checked(rendering: Rendering) -> tuple[bytes, bytes, bytes]:
+    """(MP3, master, state) once every hash agrees with the result. Blocks: hashing and reading files.
+
+    Raises:
+        Internal: HASH_MISMATCH, with the name of what differs.
+    """
+    result = rendering.result
+    for name, spool, digest in (
+        ("audio", rendering.audio, result.audio_sha256),
+        ("master", rendering.master, result.master_sha256),
+        ("state", rendering.state, result.state_sha256),
+    ):
+        if spool.sha256 != digest:
+            raise Internal("HASH_MISMATCH", f"the {name} that came is not the one in the result")
+    audio = rendering.audio.read()
+    if len(audio) != result.audio_bytes or unixfs_cid(audio) != result.audio_cid:
+        raise Internal("HASH_MISMATCH", "the audio's length or CID is not the one in the result")
+    if len(result.pcm_sha256) != 32:
+        raise Internal("STREAM_MALFORMED", "the result has no PCM hash")
+    return audio, rendering.master.read(), rendering.state.read()

@@ -1,0 +1,197 @@
+"""The gateway put together: what it opens, and in which order it starts and stops.
+
+Knows every room and no rule.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+import grpc
+
+from services.common.channels import open_channel
+from services.common.migrations import MigrationError, migrate
+from services.common.server import GrpcService, Health, StartError
+from services.gateway.accounts import Accounts
+from services.gateway.attempt import Attempt, Outcome
+from services.gateway.database import SCHEMA, Database, DatabaseUnavailable, open_database
+from services.gateway.dispatch import Dispatcher, measure
+from services.gateway.grpc_face import grpc_service
+from services.gateway.http_face import create_app
+from services.gateway.http_server import serve_http
+from services.gateway.lyricist import Lyricist
+from services.gateway.models import Song
+from services.gateway.notices import Notices
+from services.gateway.objects import Objects
+from services.gateway.queue import Limits, Queue
+from services.gateway.renderer import Renderer
+from services.gateway.saving import Saver
+from services.gateway.settings import GatewaySettings
+from services.gateway.songs import Songs
+from services.gateway.store import Store
+
+_log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+CHECK_S = 1.0
+RESTART_S = 1.0
+
+
+async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health) -> Sequence[GrpcService]:
+    """Opens the database, the objects and the channels, starts the workers and the HTTP face.
+
+    Raises:
+        StartError: one of them cannot be used.
+    """
+    database, workers_database = await _open_databases(settings, stack)
+    try:
+        objects = Objects.open(settings.objects_url)
+    except (ValueError, OSError) as error:
+        raise StartError(f"cannot open the objects in GATEWAY_OBJECTS_URL: {error}") from error
+    store = Store(database)
+    notices = Notices(
+        settings.database_url.get_secret_value(), poll_s=settings.poll_s, listen=settings.listen
+    )
+    lyrics, music, signer = [
+        await stack.enter_async_context(open_channel(target, settings))
+        for target in (settings.lyrics_target, settings.music_target, settings.signer_target)
+    ]
+    songs = Songs(
+        store, objects, notices, Saver(store, objects, signer), settings.contract_abi_file, health.draining
+    )
+    accounts = Accounts(settings.auth)
+
+    for work in (
+        notices.run,
+        partial(measure, store),
+        partial(_follow_database, store, health),
+        partial(_wake_when_draining, notices, health.draining),
+    ):
+        _run_beside(stack, work)
+    if settings.workers:
+        queue = Queue(
+            workers_database,
+            Limits(
+                lease_s=settings.lease_s, max_failures=settings.max_failures, backoff_s=settings.backoff_s
+            ),
+        )
+        lyricist = Lyricist(lyrics)
+        renderer = Renderer(music, objects, silence_s=settings.lease_s, timeout_s=settings.render_timeout_s)
+
+        async def make(song: Song) -> Outcome:
+            return await Attempt(song, queue, lyricist, renderer, notices).run()
+
+        dispatcher = Dispatcher(
+            queue,
+            notices,
+            make,
+            workers=settings.workers,
+            poll_s=settings.poll_s,
+            engine_ready=lambda: _until_ready(music),
+        )
+        _run_beside(stack, partial(dispatcher.reap, settings.reap_every_s))
+        await stack.enter_async_context(_working(dispatcher, health.draining, settings.drain_grace_s))
+    port = await stack.enter_async_context(
+        serve_http(
+            create_app(songs, accounts, health, cors_origins=settings.cors_origins),
+            settings.http_host,
+            settings.http_port,
+            draining=health.draining,
+            drain_delay_s=settings.drain_delay_s,
+            grace_s=settings.drain_grace_s,
+        )
+    )
+    _log.info("serving HTTP", extra={"http": f"{settings.http_host}:{port}", "url": settings.public_url})
+    return [grpc_service(songs, accounts)]
+
+
+async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> tuple[Database, Database]:
+    """(for people, for workers): a crowd of listeners must not keep the workers waiting for a connection."""
+    dsn = settings.database_url.get_secret_value()
+    try:
+        applied = await migrate(dsn, SCHEMA, MIGRATIONS)
+        if applied:
+            _log.info("migrated", extra={"applied": applied})
+        people = await stack.enter_async_context(
+            open_database(dsn, connections=settings.database_connections)
+        )
+        workers = await stack.enter_async_context(open_database(dsn, connections=settings.workers + 2))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
+        first_line = next(iter(str(error).splitlines()), "no answer")
+        raise StartError(f"cannot use the database in GATEWAY_DATABASE_URL: {first_line}") from error
+    except DatabaseUnavailable as error:
+        raise StartError("cannot connect to the database in GATEWAY_DATABASE_URL") from error
+    return people, workers
+
+
+async def _kept_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Begins `work` again when it breaks: a gateway whose reaper has died must not look well."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            _log.exception("a task broke and is begun again")
+            await asyncio.sleep(RESTART_S)
+
+
+def _run_beside(stack: AsyncExitStack, work: Callable[[], Awaitable[None]]) -> None:
+    """Runs a task until it is done or the stack unwinds."""
+    task = asyncio.create_task(_kept_up(work))
+
+    async def stop() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(stop)
+
+
+@asynccontextmanager
+async def _working(dispatcher: Dispatcher, draining: asyncio.Event, grace_s: float) -> AsyncIterator[None]:
+    """Has songs made. Once `draining` is set, none is begun, and those in the making have `grace_s`."""
+    claiming = asyncio.create_task(_kept_up(dispatcher.run))
+
+    async def drain() -> None:
+        await draining.wait()
+        claiming.cancel()
+        await asyncio.gather(claiming, return_exceptions=True)
+        await dispatcher.drain(grace_s)
+
+    ending = asyncio.create_task(drain())
+    try:
+        yield
+    finally:
+        draining.set()
+        await ending
+
+
+async def _until_ready(channel: grpc.aio.Channel) -> None:
+    """Waits until a pod behind `channel` says that it is ready."""
+    while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+        await channel.wait_for_state_change(state)
+
+
+async def _follow_database(store: Store, health: Health) -> None:
+    """Ready while the database answers."""
+    up: bool | None = None
+    while True:
+        try:
+            await store.ping()
+            now_up = True
+        except DatabaseUnavailable:
+            now_up = False
+        if now_up != up:
+            up = now_up
+            health.set_ready(up)
+            _log.log(logging.INFO if up else logging.ERROR, "database is %s", "up" if up else "down")
+        await asyncio.sleep(CHECK_S)
+
+
+async def _wake_when_draining(notices: Notices, draining: asyncio.Event) -> None:
+    """Those who wait for news learn that they have to ask another replica."""
+    await draining.wait()
+    notices.wake_everyone()

@@ -1,0 +1,150 @@
+"""Songs as their accounts see them: one SQL statement for each thing that a person can do or read.
+
+Knows nothing of workers (that is `queue`) and of nobody's rights: the account is part of every statement.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.gateway.database import Database
+from services.gateway.models import Chunk, Hearing, NewSong, Permit, Pin, Song, State
+
+_NEW = tuple(f.name for f in fields(NewSong))
+_PERMIT = tuple(f.name for f in fields(Permit))
+# Named, not *: an older process must read the rows of a newer schema.
+SONG_COLUMNS = ", ".join(f.name for f in fields(Song))
+
+
+def song_of(row: Mapping[str, Any]) -> Song:
+    values = dict(row.items())
+    values["state"] = State(values["state"])
+    values["instruments"] = tuple(values["instruments"])
+    return Song(**values)
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """What waits, for metrics."""
+
+    queued: int
+    running: int
+    # Of the longest-waiting song that could run now; 0 when none waits.
+    oldest_queued_s: float
+
+
+class Store:
+    """Raises DatabaseUnavailable from every method."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, new: NewSong) -> Song:
+        """The song made, or the one that this account made earlier under the same request_id."""
+        row = await self._database.row(
+            # The conflict's update changes nothing; it is what makes the earlier row come back.
+            f"INSERT INTO songs ({', '.join(_NEW)})"
+            f" VALUES ({', '.join(f'${n}' for n in range(1, len(_NEW) + 1))})"
+            " ON CONFLICT (account_id, request_id) DO UPDATE SET request_id = EXCLUDED.request_id"
+            f" RETURNING {SONG_COLUMNS}",
+            *astuple(new),
+        )
+        assert row is not None
+        return song_of(row)
+
+    async def get(self, account_id: UUID, song_id: UUID) -> Song | None:
+        row = await self._database.row(
+            f"SELECT {SONG_COLUMNS} FROM songs WHERE id = $1 AND account_id = $2", song_id, account_id
+        )
+        return song_of(row) if row is not None else None
+
+    async def page(self, account_id: UUID, limit: int, after: tuple[datetime, UUID] | None) -> list[Song]:
+        """At most `limit` songs, newest first, those after `after` (creation time, id) in that order."""
+        moment, song_id = after if after else (None, None)
+        rows = await self._database.rows(
+            f"SELECT {SONG_COLUMNS} FROM songs WHERE account_id = $1"
+            " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))"
+            " ORDER BY created_at DESC, id DESC LIMIT $4",
+            account_id, moment, song_id, limit,
+        )  # fmt: skip
+        return [song_of(row) for row in rows]
+
+    async def cancel(self, account_id: UUID, song_id: UUID) -> None:
+        """Ends a song that has not ended; anything else is left as it is."""
+        await self._database.row(
+            "WITH ended AS ("
+            "  UPDATE songs SET state = 'CANCELLED', lease_expires_at = NULL, ended_at = now(), eta_s = 0,"
+            "    revision = revision + 1"
+            "  WHERE id = $1 AND account_id = $2 AND state IN ('QUEUED', 'RUNNING') RETURNING id)"
+            " DELETE FROM audio_chunks USING ended WHERE song_id = ended.id",
+            song_id, account_id,
+        )  # fmt: skip
+
+    async def hear(self, account_id: UUID, song_id: UUID, offset: int) -> Hearing | None:
+        """What there is at byte `offset` of the song's MP3 while it is being made."""
+        row = await self._database.row(
+            'SELECT s.state, s.attempt, s.media_type, s.stream_bytes, s.audio_bytes, c."offset", c.data'
+            " FROM songs s LEFT JOIN LATERAL ("
+            '   SELECT "offset", data FROM audio_chunks'
+            '   WHERE song_id = s.id AND attempt = s.attempt AND "offset" <= $3'
+            '   ORDER BY "offset" DESC LIMIT 1'
+            ' ) c ON s.state = \'RUNNING\' AND c."offset" + length(c.data) > $3'
+            " WHERE s.id = $1 AND s.account_id = $2",
+            song_id, account_id, offset,
+        )  # fmt: skip
+        if row is None:
+            return None
+        return Hearing(
+            state=State(row["state"]),
+            attempt=row["attempt"],
+            media_type=row["media_type"],
+            total_bytes=row["audio_bytes"] or row["stream_bytes"],
+            chunk=None if row["data"] is None else Chunk(row["offset"], row["data"]),
+        )
+
+    async def pin(self, song_id: UUID, metadata_cid: str, image_cid: str, pins: Sequence[Pin]) -> None:
+        """Pins the files of a save and fixes the song's metadata, unless it has some already."""
+        await self._database.row(
+            "WITH fixed AS ("
+            "  UPDATE songs SET metadata_cid = $2, image_cid = $3"
+            "  WHERE id = $1 AND state = 'SUCCEEDED' AND metadata_cid = '' RETURNING id)"
+            " INSERT INTO pins (cid, object_key, media_type, bytes)"
+            " SELECT p.cid, p.object_key, p.media_type, p.bytes FROM fixed,"
+            "   unnest($4::text[], $5::text[], $6::text[], $7::bigint[])"
+            "   AS p (cid, object_key, media_type, bytes)"
+            " ON CONFLICT DO NOTHING",
+            song_id, metadata_cid, image_cid,
+            [p.cid for p in pins], [p.object_key for p in pins],
+            [p.media_type for p in pins], [p.bytes for p in pins],
+        )  # fmt: skip
+
+    async def save(self, song_id: UUID, permit: Permit) -> None:
+        """Records the permit, and with it that the song is saved."""
+        await self._database.row(
+            f"UPDATE songs SET saved_at = coalesce(saved_at, now()), revision = revision + 1,"
+            f" {', '.join(f'{name} = ${n}' for n, name in enumerate(_PERMIT, start=2))} WHERE id = $1",
+            song_id, *astuple(permit),
+        )  # fmt: skip
+
+    async def pinned(self, cid: str) -> Pin | None:
+        row = await self._database.row(
+            "SELECT cid, object_key, media_type, bytes FROM pins WHERE cid = $1", cid
+        )
+        return Pin(**dict(row.items())) if row is not None else None
+
+    async def depth(self) -> QueueDepth:
+        row = await self._database.row(
+            "SELECT count(*) FILTER (WHERE state = 'QUEUED') AS queued,"
+            " count(*) FILTER (WHERE state = 'RUNNING') AS running,"
+            " coalesce(extract(epoch FROM now() - min(run_at)"
+            "   FILTER (WHERE state = 'QUEUED' AND run_at <= now())), 0)::float8 AS oldest_queued_s"
+            " FROM songs WHERE state IN ('QUEUED', 'RUNNING')"
+        )
+        assert row is not None
+        return QueueDepth(**dict(row.items()))
+
+    async def ping(self) -> None:
+        """Raises DatabaseUnavailable when the database is."""
+        await self._database.value("SELECT 1")

@@ -1,0 +1,1 @@
+"""The built-in lyricist: English songs from a seed, without a model."""

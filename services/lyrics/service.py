@@ -1,0 +1,103 @@
+"""The gRPC face of the lyrics service: a brief in, lines out; a document in, a review out.
+
+Knows protos, slots and metrics. The words are the engine's, the judgement is `review`'s.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from acesteps.lyrics.v1 import lyrics_service_pb2 as pb
+from acesteps.lyrics.v1 import lyrics_service_pb2_grpc as pb_grpc
+from services.common.errors import ResourceExhausted, ServiceError, Unimplemented
+from services.lyrics import language, wire
+from services.lyrics.document import LyricDocument, parse
+from services.lyrics.engine import Brief, Engine, Finished, LineWritten
+from services.lyrics.measuring import LINES, SCORE, SECONDS, SLOTS_BUSY, SONGS
+from services.lyrics.review import Review, review
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = 0.5
+
+
+class LyricsServicer(pb_grpc.LyricsServiceServicer):
+    def __init__(self, engine: Engine, slots: int) -> None:
+        self._engine, self._slots, self._busy = engine, slots, 0
+
+    async def GenerateLyrics(
+        self, request: pb.GenerateLyricsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.GenerateLyricsResponse]:
+        brief = wire.brief_of(request)
+        self._check_language(brief)
+        outcome, began = "cancelled", time.monotonic()
+        try:
+            self._take_slot()
+            try:
+                async with aclosing(self._engine.write(brief)) as events:
+                    async for event in events:
+                        if isinstance(event, Finished):
+                            judged = await asyncio.to_thread(review, event.document, brief.duration_s)
+                            SCORE.labels(self._engine.name).observe(judged.score)
+                            yield wire.event_to(event, judged)
+                            outcome = "ok"
+                        else:
+                            LINES.labels(self._engine.name).inc(isinstance(event, LineWritten))
+                            yield wire.event_to(event)
+            finally:
+                self._free_slot()
+        except ServiceError as error:
+            outcome = error.reason.lower()
+            raise
+        except Exception:
+            outcome = "internal"
+            raise
+        finally:
+            SONGS.labels(self._engine.name, outcome).inc()
+            SECONDS.labels(self._engine.name).observe(time.monotonic() - began)
+            _log.info(
+                "lyrics ended", extra={"engine": self._engine.name, "seed": brief.seed, "outcome": outcome}
+            )
+
+    async def ReviewLyrics(
+        self, request: pb.ReviewLyricsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ReviewLyricsResponse:
+        lyrics, duration_s = wire.lyrics_of(request), wire.duration_of(request.duration_s)
+        # in a thread: a long text takes some tens of milliseconds, and the loop has streams to serve
+        document, judged = await asyncio.to_thread(_read_and_review, lyrics, duration_s)
+        SCORE.labels("builtin" if document.engine == "builtin" else "user").observe(judged.score)
+        return pb.ReviewLyricsResponse(review=wire.review_to(judged), document=wire.document_to(document))
+
+    def _check_language(self, brief: Brief) -> None:
+        if brief.language not in self._engine.languages:
+            written = ", ".join(sorted(self._engine.languages))
+            raise Unimplemented(
+                "LANGUAGE_UNSUPPORTED",
+                f"the engine {self._engine.name} does not write {brief.language}; it writes {written}",
+                metadata={"field": "language", "limit": written},
+            )
+
+    def _take_slot(self) -> None:
+        if self._busy >= self._slots:
+            raise ResourceExhausted("POD_BUSY", "every slot is taken; try again", retry_delay_s=_RETRY_S)
+        self._busy += 1
+        SLOTS_BUSY.set(self._busy)
+
+    def _free_slot(self) -> None:
+        self._busy -= 1
+        SLOTS_BUSY.set(self._busy)
+
+
+def _read_and_review(lyrics: LyricDocument | str, duration_s: float) -> tuple[LyricDocument, Review]:
+    """The document as read, and its review. Text that is English says so in its document."""
+    if isinstance(lyrics, LyricDocument):
+        return lyrics, review(lyrics, duration_s)
+    parsed = parse(lyrics)
+    texts = [line.text for section in parsed.sections for line in section.lines]
+    document = LyricDocument(parsed.sections, "en" if language.is_english(texts) else "", engine="user")
+    return document, review(document, duration_s, parsed.unknown_headings)

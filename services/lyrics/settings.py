@@ -1,0 +1,17 @@
+"""Settings of the lyrics service, from the environment: `LYRICS_…`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import ServiceSettings
+
+
+class LyricsSettings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="LYRICS_")
+
+    engine: Literal["builtin"] = "builtin"
+    """Who writes: "builtin" is the lyricist without a model."""
+    slots: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Songs that are written or wait for it at once; one more is answered POD_BUSY."""

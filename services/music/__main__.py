@@ -1,0 +1,30 @@
+"""`python -m services.music`: the music service, configured by `MUSIC_…`."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from acesteps.music.v1 import music_service_pb2 as pb
+from acesteps.music.v1 import music_service_pb2_grpc as pb_grpc
+from services.common.provenance import AttestationKey
+from services.common.server import GrpcService, Health, StartError, run_service
+from services.common.settings import load_settings
+from services.music.host import EngineHost
+from services.music.service import MusicServicer
+from services.music.settings import MusicSettings
+
+
+async def build(settings: MusicSettings, stack: AsyncExitStack, health: Health) -> Sequence[GrpcService]:
+    try:
+        key = AttestationKey.load(settings.attestation_key_file)
+    except (OSError, ValueError) as error:
+        raise StartError(f"MUSIC_ATTESTATION_KEY_FILE: {error}") from error
+    host = EngineHost(settings.engine, settings.slots, health.set_ready, settings.log_level)
+    await host.start()
+    stack.push_async_callback(host.stop)
+    servicer = MusicServicer(host, settings.slots, key, settings.pod_id)
+    name = pb.DESCRIPTOR.services_by_name["MusicService"].full_name
+    return [GrpcService(name, lambda server: pb_grpc.add_MusicServiceServicer_to_server(servicer, server))]
+
+
+if __name__ == "__main__":
+    run_service("music", load_settings(MusicSettings), build)

@@ -1,0 +1,115 @@
+"""The Engine interface: an immutable request in, a stream of events out. `sketch/` implements it.
+
+Engines know music only: no gRPC, no files, no encoding, no attestation, and nothing of who asks.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 44_100
+CHANNELS = 2
+
+# int16, (n, 2), 44.1 kHz
+Pcm = NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class LyricSection:
+    tag: str  # "verse", "pre-chorus", …: the twelve tags of the lyric document
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderRequest:
+    """Everything that the samples depend on, and nothing else. Already validated."""
+
+    prompt: str
+    # Empty for an instrumental.
+    lyrics: tuple[LyricSection, ...]
+    language: str
+    duration_s: float
+    seed: int  # 0 to 2^32 - 1
+
+    @property
+    def samples(self) -> int:
+        """Exact length of the song in frames."""
+        return round(self.duration_s * SAMPLE_RATE_HZ)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the engine understood of the prompt, for people. Empty or 0 where it has no notion of it."""
+
+    genre: str = ""
+    mood: str = ""
+    tempo_bpm: float = 0.0
+    key: str = ""
+    instruments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Started:
+    """First event. Comes before any work that takes long."""
+
+    samples: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step is real work done: a bar, a diffusion step."""
+
+    stage: str
+    step: int
+    steps: int
+    eta_s: float = 0.0  # 0 when not known yet
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """The next block of the song. Blocks follow one another without gap and add up to `samples`."""
+
+    pcm: Pcm
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Last event. `state` is opaque, tagged with the engine, and enough for that engine to go on from."""
+
+    state: bytes
+    reading: Reading
+
+
+Event = Started | Progress | Audio | Finished
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    name: str
+    # Changes whenever the same request would give other samples.
+    version: str
+    ai: bool
+    weights_digest: str  # lower-case hex
+
+
+class RenderCancelled(Exception):
+    """Nobody wants this song any more. Raised by the engine at the next step after the check said so."""
+
+
+class Engine(Protocol):
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def render(self, request: RenderRequest, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Render one song, lazily: the engine works while the caller asks for the next event.
+
+        Calls for different songs may run at once on different threads. `cancelled` is asked at every step.
+
+        Raises:
+            RenderCancelled: within one step of `cancelled` turning true.
+            MemoryError: the song does not fit; the engine goes on with others.
+        """
+        ...

@@ -1,0 +1,142 @@
+"""One song from engine to bytes: the audio file as it is made, then master, state and what is to be attested.
+
+Runs in the engine process. Knows engines and encoders; no transport, no keys.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from services.music.encoding import FlacMaster, open_encoder
+from services.music.engine import SAMPLE_RATE_HZ, Audio, Engine, Finished, Progress, Reading, RenderRequest
+from services.music.id3 import SongTags
+
+CHUNK_BYTES = 64 * 1024
+# The first chunk leaves with a fifth of a second of sound, so that players start on it.
+FIRST_CHUNK_BYTES = 8 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class SongJob:
+    """A song as the engine process gets it."""
+
+    request: RenderRequest
+    song_id: str
+    title: str
+    reveal_prompt: bool
+    audio_format: str  # "mp3" or "wav"
+
+
+@dataclass(frozen=True)
+class Opened:
+    media_type: str
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class AudioBytes:
+    data: bytes
+
+
+@dataclass(frozen=True)
+class MasterBytes:
+    total_bytes: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class StateBytes:
+    total_bytes: int
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Produced:
+    """The last output: digests in lower-case hex, and how it went."""
+
+    pcm_sha256: str
+    master_sha256: str
+    state_sha256: str
+    duration_s: float
+    render_s: float
+    reading: Reading
+
+
+Output = Opened | Progress | AudioBytes | MasterBytes | StateBytes | Produced
+
+
+def produce(engine: Engine, job: SongJob, cancelled: Callable[[], bool]) -> Iterator[Output]:
+    """Render and encode one song, lazily.
+
+    Raises:
+        RenderCancelled, MemoryError: as the engine does.
+    """
+    began, request, info = time.monotonic(), job.request, engine.info
+    tags = SongTags(
+        song_id=job.song_id,
+        title=job.title,
+        engine=info.name,
+        engine_version=info.version,
+        ai=info.ai,
+        seed=request.seed,
+        prompt=request.prompt if job.reveal_prompt else None,
+    )
+    encoder = open_encoder(job.audio_format, request.samples, tags)
+    yield Opened(encoder.media_type, encoder.total_bytes)
+
+    master, pcm_hash, samples, finished = FlacMaster(), hashlib.sha256(), 0, None
+    pending, limit = bytearray(encoder.opening), FIRST_CHUNK_BYTES
+    for event in engine.render(request, cancelled):
+        if isinstance(event, Progress):
+            yield event
+        elif isinstance(event, Finished):
+            finished = event
+        elif isinstance(event, Audio) and len(event.pcm):
+            pcm_hash.update(event.pcm.tobytes())
+            samples += len(event.pcm)
+            master.write(event.pcm)
+            pending += encoder.encode(event.pcm)
+            if limit == FIRST_CHUNK_BYTES and len(pending) >= FIRST_CHUNK_BYTES:
+                yield from _audio(pending, FIRST_CHUNK_BYTES)
+                limit = CHUNK_BYTES
+            yield from _audio(pending, CHUNK_BYTES)
+            if pending:
+                yield AudioBytes(bytes(pending))
+                pending.clear()
+    pending += encoder.finish()
+    yield from _audio(pending, CHUNK_BYTES)
+    if pending:
+        yield AudioBytes(bytes(pending))
+    if finished is None or samples != request.samples:
+        raise AssertionError(f"{info.name} gave {samples} samples of {request.samples}, or no end")
+
+    yield Progress("mastering", 0, 1)
+    flac = master.finish()
+    for data in _pieces(flac):
+        yield MasterBytes(len(flac), data)
+    for data in _pieces(finished.state):
+        yield StateBytes(len(finished.state), data)
+    yield Progress("mastering", 1, 1)
+    yield Produced(
+        pcm_sha256=pcm_hash.hexdigest(),
+        master_sha256=hashlib.sha256(flac).hexdigest(),
+        state_sha256=hashlib.sha256(finished.state).hexdigest(),
+        duration_s=samples / SAMPLE_RATE_HZ,
+        render_s=time.monotonic() - began,
+        reading=finished.reading,
+    )
+
+
+def _audio(pending: bytearray, size: int) -> Iterator[AudioBytes]:
+    """Whole pieces off the front of `pending`."""
+    while len(pending) >= size:
+        yield AudioBytes(bytes(pending[:size]))
+        del pending[:size]
+        if size == FIRST_CHUNK_BYTES:
+            return
+
+
+def _pieces(blob: bytes) -> Iterator[bytes]:
+    for at in range(0, len(blob), CHUNK_BYTES):
+        yield blob[at : at + CHUNK_BYTES]

@@ -1,0 +1,200 @@
+"""The gRPC face of the music service: order in, stream out, attested before the result leaves.
+
+Knows protos, slots and keys; the music is made in the engine process (host.py).
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+
+from acesteps.music.v1 import music_service_pb2 as pb
+from acesteps.music.v1 import music_service_pb2_grpc as pb_grpc
+from services.common.cid import unixfs_cid
+from services.common.errors import InvalidRequest, ServiceError
+from services.common.provenance import AttestationKey, SongStatement, attest
+from services.music.engine import CHANNELS, SAMPLE_RATE_HZ, EngineInfo, Progress
+from services.music.host import EngineHost
+from services.music.measuring import FIRST_AUDIO_S, REAL_TIME_FACTOR, SLOTS_BUSY, SONGS
+from services.music.production import AudioBytes, MasterBytes, Opened, Output, Produced, StateBytes
+from services.music.spec import MAX_DURATION_S, MIN_DURATION_S, SongOrder, read_spec
+
+_log = logging.getLogger(__name__)
+
+_TASK = "text2music"
+
+
+class MusicServicer(pb_grpc.MusicServiceServicer):
+    def __init__(self, host: EngineHost, slots: int, key: AttestationKey, pod_id: str) -> None:
+        self._host, self._slots, self._key, self._pod_id = host, slots, key, pod_id
+
+    async def GenerateSong(
+        self,
+        request_iterator: AsyncIterator[pb.GenerateSongRequest],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> AsyncIterator[pb.GenerateSongResponse]:
+        spec = await _only_spec(request_iterator)
+        song = _Song(read_spec(spec), self._host.info)
+        outcome = "cancelled"
+        try:
+            async with aclosing(self._host.render(song.order.job)) as outputs:
+                async for output in outputs:
+                    SLOTS_BUSY.set(self._host.busy)
+                    for response in song.responses(output):
+                        yield response
+                    if isinstance(output, Produced):
+                        yield await self._result(song, output)
+                        outcome = "ok"
+        except ServiceError as error:
+            outcome = "busy" if error.reason == "POD_BUSY" else error.reason.lower()
+            raise
+        finally:
+            SONGS.labels(outcome).inc()
+            SLOTS_BUSY.set(self._host.busy)
+            _log.info("song ended", extra={"song_id": song.order.job.song_id, "outcome": outcome})
+
+    async def DescribeEngine(
+        self, request: pb.DescribeEngineRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.DescribeEngineResponse:
+        info = self._host.info
+        return pb.DescribeEngineResponse(
+            engine=info.name,
+            engine_version=info.version,
+            ai=info.ai,
+            weights_digest=info.weights_digest,
+            slots=self._slots,
+            min_duration_s=MIN_DURATION_S,
+            max_duration_s=MAX_DURATION_S,
+            pod_id=self._pod_id,
+            attestation_key_id=self._key.key_id,
+        )
+
+    async def _result(self, song: "_Song", produced: Produced) -> pb.GenerateSongResponse:
+        audio = bytes(song.audio)
+        # hashing releases the interpreter, and the loop has other streams to serve
+        cid = await asyncio.to_thread(unixfs_cid, audio)
+        audio_sha256 = (await asyncio.to_thread(hashlib.sha256, audio)).digest()
+        order, request = song.order, song.order.job.request
+        statement = SongStatement(
+            song_id=order.job.song_id,
+            audio_sha256=audio_sha256,
+            audio_cid=cid,
+            pcm_sha256=bytes.fromhex(produced.pcm_sha256),
+            state_sha256=bytes.fromhex(produced.state_sha256),
+            task=_TASK,
+            source_audio_sha256=None,
+            engine=song.info.name,
+            engine_version=song.info.version,
+            weights_digest=song.info.weights_digest,
+            request_digest=order.request_digest,
+            creator_address=order.creator_address,
+            media_type=song.media_type,
+            audio_bytes=len(audio),
+            duration_s=produced.duration_s,
+            seed=request.seed,
+            started_at=song.started_at,
+            finished_at=datetime.now(UTC),
+            pod_id=self._pod_id,
+        )
+        REAL_TIME_FACTOR.observe(produced.duration_s / max(produced.render_s, 1e-6))
+        reading = produced.reading
+        return pb.GenerateSongResponse(
+            result=pb.SongResult(
+                seed=request.seed,
+                audio_sha256=audio_sha256,
+                audio_cid=cid,
+                audio_bytes=len(audio),
+                pcm_sha256=statement.pcm_sha256,
+                state_sha256=statement.state_sha256,
+                master_sha256=bytes.fromhex(produced.master_sha256),
+                duration_s=produced.duration_s,
+                engine=song.info.name,
+                engine_version=song.info.version,
+                weights_digest=song.info.weights_digest,
+                first_audio_s=song.first_audio_s,
+                render_s=song.elapsed_s(),
+                envelope=attest(statement, self._key),
+                reading=pb.MusicReading(
+                    genre=reading.genre,
+                    mood=reading.mood,
+                    tempo_bpm=reading.tempo_bpm,
+                    key=reading.key,
+                    instruments=reading.instruments,
+                ),
+            )
+        )
+
+
+async def _only_spec(requests: AsyncIterator[pb.GenerateSongRequest]) -> pb.SongSpec:
+    """The spec, once the client has half-closed. Raises InvalidRequest for any other sequence of messages."""
+    spec: pb.SongSpec | None = None
+    async for request in requests:
+        if spec is not None or request.WhichOneof("part") != "spec":
+            spec = None
+            break
+        spec = request.spec
+    if spec is None:
+        raise InvalidRequest("SPEC_EXPECTED", "the stream holds exactly one message, the spec")
+    return spec
+
+
+class _Song:
+    """One stream's bookkeeping: offsets, times, and the file so far, which the CID needs as a whole."""
+
+    def __init__(self, order: SongOrder, info: EngineInfo) -> None:
+        self.order, self.info = order, info
+        self.started_at = datetime.now(UTC)
+        self.audio = bytearray()
+        self.media_type = ""
+        self.first_audio_s = 0.0
+        self._began = time.monotonic()
+        self._master = self._state = 0
+
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._began
+
+    def responses(self, output: Output) -> list[pb.GenerateSongResponse]:
+        """What the client hears of one output of the engine process; the result is not among it."""
+        match output:
+            case Opened():
+                self.media_type = output.media_type
+                return [pb.GenerateSongResponse(header=self._header(output.total_bytes))]
+            case Progress():
+                progress = pb.RenderProgress(
+                    stage=output.stage, step=output.step, steps=output.steps, eta_s=output.eta_s
+                )
+                return [pb.GenerateSongResponse(progress=progress)]
+            case AudioBytes():
+                if not self.audio:
+                    self.first_audio_s = self.elapsed_s()
+                    FIRST_AUDIO_S.observe(self.first_audio_s)
+                chunk = pb.AudioChunk(offset=len(self.audio), data=output.data)
+                self.audio += output.data
+                return [pb.GenerateSongResponse(audio=chunk)]
+            case MasterBytes():
+                blob = pb.BlobChunk(offset=self._master, total_bytes=output.total_bytes, data=output.data)
+                self._master += len(output.data)
+                return [pb.GenerateSongResponse(master=blob)]
+            case StateBytes():
+                blob = pb.BlobChunk(offset=self._state, total_bytes=output.total_bytes, data=output.data)
+                self._state += len(output.data)
+                return [pb.GenerateSongResponse(state=blob)]
+            case Produced():
+                return []
+
+    def _header(self, total_bytes: int) -> pb.StreamHeader:
+        return pb.StreamHeader(
+            format=self.order.audio_format,
+            media_type=self.media_type,
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            channels=CHANNELS,
+            total_bytes=total_bytes,
+            seed=self.order.job.request.seed,
+            engine=self.info.name,
+        )

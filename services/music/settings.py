@@ -1,0 +1,22 @@
+"""Settings of the music service, from the environment: `MUSIC_…`."""
+
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import ServiceSettings
+
+
+class MusicSettings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="MUSIC_")
+
+    engine: Literal["sketch"] = "sketch"
+    # Songs at once. More than cores makes every song slower and none sooner.
+    slots: Annotated[int, Field(ge=1, le=64)] = 2
+    # Who attests; in Kubernetes the pod's name.
+    pod_id: Annotated[str, Field(min_length=1, max_length=253)] = Field(default_factory=socket.gethostname)
+    # Ed25519 private key in PEM; `python -m services.common.trust new-key` makes one.
+    attestation_key_file: Path

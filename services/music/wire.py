@@ -1,0 +1,91 @@
+"""What front process and engine process say to each other, and how it looks on the socket between them.
+
+A frame is two lengths, a JSON head and raw bytes. Not pickle: the front holds the attestation key, and must
+not run what an engine with foreign weights tells it to. Knows neither process.
+"""
+
+import json
+import struct
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import TypeAdapter
+
+from services.music.engine import EngineInfo, Progress
+from services.music.production import AudioBytes, MasterBytes, Opened, Produced, SongJob, StateBytes
+
+LENGTHS = struct.Struct(">II")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Engine → front, once per process: warmed up, send songs."""
+
+    info: EngineInfo
+
+
+@dataclass(frozen=True)
+class Render:
+    """Front → engine: a song for this slot. Answered by outputs, then `Produced`, `Cancelled` or `Failed`."""
+
+    job: SongJob
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Front → engine: nobody waits for the slot's song any more. Without a song it means nothing."""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Engine → front: stopped before the end; the slot is free."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Engine → front: this song failed, the engine goes on. `reason` as in the proto."""
+
+    reason: str
+
+
+Message = (
+    Ready
+    | Render
+    | Cancel
+    | Cancelled
+    | Failed
+    | Progress
+    | Opened
+    | AudioBytes
+    | MasterBytes
+    | StateBytes
+    | Produced
+)
+
+_TYPES: dict[str, Any] = {cls.__name__: cls for cls in get_args(Message)}
+
+
+def encode(message: Message) -> bytes:
+    """One frame."""
+    head, body = asdict(message), b""
+    if "data" in head:
+        body = head.pop("data")
+    packed = json.dumps([type(message).__name__, head]).encode()
+    return LENGTHS.pack(len(packed), len(body)) + packed + body
+
+
+def decode(head: bytes, body: bytes) -> Message:
+    """The message of a frame's two parts. Raises ValueError for what is none."""
+    name, values = json.loads(head)
+    if name not in _TYPES:
+        raise ValueError(f"no message {name!r}")
+    if any(field.name == "data" for field in fields(_TYPES[name])):
+        values["data"] = body
+    message: Message = _adapter(name).validate_python(values)
+    return message
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_TYPES[name])

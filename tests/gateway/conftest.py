@@ -1,0 +1,36 @@
+"""Gateways for tests: a fresh one each, or one for a whole module of tests that share it."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from deploy.local.postgres import Database
+from tests.gateway.mesh import Gateway, Mesh, mesh
+
+
+@pytest.fixture
+async def pods(database: Database, tmp_path: Path) -> AsyncIterator[Mesh]:
+    """Pods that a test leads; it opens the gateways itself."""
+    async with mesh(database, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def gateway(pods: Mesh) -> Gateway:
+    return await pods.open()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_pods(
+    new_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Mesh]:
+    async with mesh(new_database(), tmp_path_factory.mktemp("gateway")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(shared_pods: Mesh) -> Gateway:
+    """One gateway for a module whose tests do not disturb one another."""
+    return await shared_pods.open()

@@ -1,0 +1,160 @@
+"""What becomes of a song when its attempt does not go well."""
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from deploy.local.postgres import Postgres
+from services.common.errors import InvalidField, PermissionDenied, ResourceExhausted, Unavailable
+from tests.gateway.mesh import NOBODY, Gateway, Mesh
+from tests.gateway.pods import Script, rendered
+
+
+async def test_a_song_whose_engine_dies_is_made_again_the_same(pods: Mesh, gateway: Gateway) -> None:
+    script = Script(pause_after=2, error=Unavailable("ENGINE_DIED", "it died"))
+    script.go_on.set()
+    pods.music.follow(script)
+    song = await gateway.ended((await gateway.create()).id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
+    first, second = pods.music.specs
+    assert first == second
+    assert not song.HasField("failure")
+
+
+async def test_a_song_that_fails_too_often_is_failed_with_the_last_reason(pods: Mesh) -> None:
+    gateway = await pods.open(max_failures=2, backoff_s=0.01)
+    pods.music.follow(*(Script(error=Unavailable("ENGINE_DIED", "it died")) for _ in range(2)))
+    song = await gateway.ended((await gateway.create()).id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_FAILED, 2)
+    assert (song.failure.reason, song.failure.message) == ("ENGINE_DIED", "it died")
+    error = await gateway.refusal("StreamAudio", pb.StreamAudioRequest(song_id=song.id))
+    assert error.reason == "SONG_FAILED"
+
+
+async def test_a_busy_pod_is_no_failure_and_its_hint_is_kept(pods: Mesh) -> None:
+    gateway = await pods.open(max_failures=1)
+    busy = ResourceExhausted("POD_BUSY", "every slot is taken", retry_delay_s=0.3)
+    pods.music.follow(*(Script(error=busy) for _ in range(3)))
+    begun = time.monotonic()
+    song = await gateway.ended((await gateway.create()).id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 4)
+    assert time.monotonic() - begun > 0.9
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResourceExhausted("OUT_OF_MEMORY", "too long for this pod"),
+        InvalidField("OUT_OF_RANGE", "duration_s", "too long"),
+    ],
+    ids=lambda error: error.reason,
+)
+async def test_what_would_fail_again_fails_the_song_at_once(
+    pods: Mesh, gateway: Gateway, error: ResourceExhausted
+) -> None:
+    pods.music.follow(Script(error=error))
+    song = await gateway.ended((await gateway.create()).id)
+    assert (song.state, song.attempt, song.failure.reason) == (pb.SONG_STATE_FAILED, 1, error.reason)
+
+
+async def test_a_language_that_nobody_writes_fails_the_song_at_once(gateway: Gateway) -> None:
+    song = await gateway.ended((await gateway.create(instrumental=False, language="fr")).id)
+    assert (song.attempt, song.failure.reason) == (1, "LANGUAGE_UNSUPPORTED")
+
+
+async def test_our_own_quarrels_with_a_pod_are_retried(pods: Mesh, gateway: Gateway) -> None:
+    pods.music.follow(Script(error=PermissionDenied("CALLER_NOT_ALLOWED", "not on the list")))
+    song = await gateway.ended((await gateway.create()).id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
+
+
+@pytest.mark.parametrize("part", ["audio_sha256", "master_sha256", "state_sha256", "audio_cid"])
+async def test_a_song_that_is_not_what_its_result_says_is_not_taken(pods: Mesh, part: str) -> None:
+    gateway = await pods.open(max_failures=1)
+    pods.music.follow(Script(lie={part: "bafynothing" if part == "audio_cid" else b"x" * 32}))
+    song = await gateway.ended((await gateway.create()).id)
+    assert (song.state, song.failure.reason) == (pb.SONG_STATE_FAILED, "HASH_MISMATCH")
+
+
+async def test_a_silent_engine_loses_its_song(pods: Mesh) -> None:
+    gateway = await pods.open(lease_s=0.3)
+    silent = Script(pause_after=1)
+    pods.music.follow(silent)
+    song = await gateway.ended((await gateway.create()).id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
+    await asyncio.wait_for(silent.ended.wait(), 1.0)  # it was cancelled
+
+
+async def test_words_survive_the_attempt_that_had_them_written(pods: Mesh, gateway: Gateway) -> None:
+    pods.music.follow(Script(error=Unavailable("ENGINE_DIED", "it died")))
+    song = await gateway.ended((await gateway.create(instrumental=False)).id)
+    assert song.attempt == 2
+    assert len(pods.lyrics.requests) == 1
+    assert [spec.title for spec in pods.music.specs] == ["Rain On Tin"] * 2
+
+
+async def test_without_a_music_service_songs_wait_and_none_fails(pods: Mesh) -> None:
+    alone = await pods.open(music_target=NOBODY, max_failures=1)
+    song = await alone.create()
+    await asyncio.sleep(0.3)
+    waiting = await alone.get(song.id)
+    assert (waiting.state, waiting.attempt) == (pb.SONG_STATE_QUEUED, 0)
+    await pods.open()
+    assert (await alone.ended(song.id)).state == pb.SONG_STATE_SUCCEEDED
+
+
+async def test_a_drained_replica_gives_its_songs_back_uncounted(pods: Mesh) -> None:
+    leaving = await pods.open(max_failures=1)
+    script = Script(pause_after=2)
+    pods.music.follow(script)
+    song = await leaving.create()
+    await script.paused.wait()
+    staying = await pods.open(max_failures=1)
+    leaving.health.draining.set()
+    song = await staying.ended(song.id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
+    waiting = await staying.create()
+    assert (await staying.ended(waiting.id)).attempt == 1  # the drained one took nothing more
+
+
+async def test_a_drained_replica_finishes_what_it_can(pods: Mesh) -> None:
+    gateway = await pods.open(drain_grace_s=5.0)
+    script = Script(pause_after=2)
+    pods.music.follow(script)
+    song = await gateway.create()
+    await script.paused.wait()
+    gateway.health.draining.set()
+    script.go_on.set()
+    other = await pods.open(workers=0)
+    song = await other.ended(song.id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 1)
+
+
+async def test_a_crash_of_the_database_costs_an_attempt_and_no_song(
+    pods: Mesh, gateway: Gateway, postgres: Postgres
+) -> None:
+    script = Script(pause_after=2)
+    pods.music.follow(script)
+    song = await gateway.create()
+    heard = []
+
+    async def listen() -> None:
+        async for piece in gateway.listen(song.id):
+            heard.append(piece)
+
+    listening = asyncio.create_task(listen())
+    await script.paused.wait()
+    await gateway.until(song.id, state=pb.SONG_STATE_RUNNING)
+    await asyncio.sleep(0.1)
+    killed = postgres.kill(signal.SIGKILL)
+    await asyncio.to_thread(postgres.wait_ready, killed)
+    script.go_on.set()
+    with pytest.raises(Exception, match="ATTEMPT_ENDED"):
+        await listening
+    assert heard
+    song = await gateway.ended(song.id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
+    assert await gateway.audio(song.id) == rendered(song.id, song.seed, 5.0).audio

@@ -1,0 +1,258 @@
+"""Saving and minting with the real signer: metadata, pins, permits and the transaction that mints."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import grpc
+import pytest
+import pytest_asyncio
+import rfc8785
+from eth_abi.abi import decode
+from eth_utils.crypto import keccak
+
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from deploy.local.postgres import Database
+from services.common.cid import digest_of_raw_cid, raw_cid, unixfs_cid
+from services.gateway.cover import cover_svg
+from services.gateway.database import open_database
+from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, Mesh, mesh, problem_of
+from tests.gateway.pods import LINES, Script
+from tests.signer.attested import CONTRACT, STRANGER
+from tests.signer.process import SignerProcess, write_files
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PERMIT_LIFETIME_S = 2
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def signed(
+    new_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Mesh]:
+    """Pods beside a real signer whose permits are good for two seconds, for the development chain."""
+    folder, database = tmp_path_factory.mktemp("saving"), new_database()
+    settings = write_files(folder) | {
+        "SIGNER_DATABASE_URL": database.signer_dsn,
+        "SIGNER_PERMIT_LIFETIME_S": str(PERMIT_LIFETIME_S),
+    }
+    abi = folder / "SongNFT.json"
+    abi.write_text(json.dumps({"abi": [function(inputs) for inputs in (PACKED, EIP712)]}))
+    process = SignerProcess(settings, folder / "signer.log")
+    await asyncio.to_thread(process.start)
+    try:
+        async with mesh(database, folder) as opened:
+            environment = {
+                **opened.environment,
+                "signer_target": f"127.0.0.1:{process.port}",
+                "contract_abi_file": abi,
+            }
+            yield Mesh(opened.music, opened.lyrics, environment, opened.stack)
+    finally:
+        process.kill()
+
+
+PACKED = ("string", "bytes32", "bytes")
+EIP712 = ("address", "bytes32", "bytes32", "uint256", "bytes")
+
+
+def function(inputs: tuple[str, ...]) -> dict[str, object]:
+    """As the compiler writes it."""
+    named = [{"name": f"a{n}", "type": kind, "internalType": kind} for n, kind in enumerate(inputs)]
+    return {
+        "type": "function",
+        "name": "mint",
+        "inputs": named,
+        "outputs": [],
+        "stateMutability": "nonpayable",
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(signed: Mesh) -> Gateway:
+    return await signed.open()
+
+
+async def mintable(gateway: Gateway, **fields: object) -> pb.Song:
+    song = await gateway.create(**{"creator_address": CREATOR, "instrumental": False} | fields)
+    return await gateway.ended(song.id)
+
+
+async def save(
+    gateway: Gateway, song: pb.Song, format_: int = pb.PERMIT_FORMAT_EIP712
+) -> pb.SaveSongResponse:
+    request = pb.SaveSongRequest(song_id=song.id)
+    request.format = format_  # type: ignore[assignment]  # an enum's number
+    return await gateway.grpc.SaveSong(request, timeout=CALL_S)
+
+
+async def mint(gateway: Gateway, song: pb.Song) -> pb.GetMintResponse:
+    return await gateway.grpc.GetMint(pb.GetMintRequest(song_id=song.id), timeout=CALL_S)
+
+
+async def pinned(gateway: Gateway, uri: str) -> bytes:
+    answer = await gateway.http.get(uri.replace("ipfs://", "/ipfs/"))
+    assert answer.status_code == 200
+    return answer.content
+
+
+async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway: Gateway) -> None:
+    song = await mintable(gateway, reveal_prompt=True, title="Rain", seed=7)
+    saved = (await save(gateway, song)).song.save
+    raw = await pinned(gateway, saved.metadata_uri)
+    assert saved.metadata_uri == f"ipfs://{raw_cid(raw)}"
+    document = json.loads(raw)
+    assert raw == rfc8785.dumps(document)
+    assert (document["name"], document["image"]) == ("Rain", saved.image_uri)
+    assert document["animation_url"] == f"ipfs://{song.audio.cid}"
+    assert document["audio_hash"] == f"0x{song.audio.sha256}"
+    assert {a["trait_type"]: a["value"] for a in document["attributes"]} == {
+        "Genre": "jazz hop",
+        "Mood": "calm",
+        "BPM": 84,
+        "Key": "A minor",
+        "Duration": "5.000 s",
+        "Seed": 7,
+        "Engine": "sketch (procedural, not AI)",
+    }
+    assert document["lyrics"] == "[verse]\n" + "\n".join(LINES)
+    assert document["provenance"]["payloadType"] == "application/vnd.in-toto+json"
+    assert document["prompt"] == song.prompt
+
+
+async def test_a_prompt_stays_out_unless_it_was_revealed(gateway: Gateway) -> None:
+    song = await mintable(gateway, instrumental=True)
+    raw = await pinned(gateway, (await save(gateway, song)).song.save.metadata_uri)
+    assert song.prompt not in raw.decode()
+    assert "lyrics" not in json.loads(raw)
+
+
+async def test_only_what_is_pinned_is_served_and_nothing_in_it_may_run(gateway: Gateway) -> None:
+    song = await mintable(gateway)
+    path = f"/ipfs/{song.audio.cid}"
+    assert problem_of(await gateway.http.get(path))["reason"] == "NOT_PINNED"  # made, not saved
+    saved = (await save(gateway, song)).song.save
+    audio = await gateway.http.get(path)
+    assert hashlib.sha256(audio.content).hexdigest() == song.audio.sha256
+    cover = await gateway.http.get(saved.image_uri.replace("ipfs://", "/ipfs/"))
+    assert unixfs_cid(cover.content) == saved.image_uri.removeprefix("ipfs://")
+    assert ElementTree.fromstring(cover.content).tag.endswith("svg")
+    assert cover.headers["content-type"] == "image/svg+xml"
+    for answer in (audio, cover):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in answer.headers["content-security-policy"]
+        assert answer.headers["access-control-allow-origin"] == "*"
+    part = await gateway.http.get(path, headers={"Range": "bytes=5-9"})
+    assert (part.status_code, part.content) == (206, audio.content[5:10])
+    known = await gateway.http.get(path, headers={"If-None-Match": f'"{song.audio.cid}"'})
+    assert known.status_code == 304
+
+
+async def test_a_saved_song_is_minted_by_this_transaction(gateway: Gateway) -> None:
+    song = await mintable(gateway)
+    saved = await save(gateway, song)
+    minting = await mint(gateway, song)
+    assert (minting.chain_id, minting.contract, minting.creator) == (31337, CONTRACT, CREATOR)
+    assert minting.token_id == f"0x{song.audio.sha256}"
+    assert minting.permit == saved.permit
+    data = bytes.fromhex(minting.calldata[2:])
+    assert data[:4] == keccak(f"mint({','.join(EIP712)})".encode())[:4]
+    to, audio_hash, digest, deadline, signature = decode(EIP712, data[4:])
+    assert to == CREATOR.lower()
+    assert audio_hash.hex() == song.audio.sha256
+    assert digest == digest_of_raw_cid(minting.metadata_uri.removeprefix("ipfs://"))
+    assert deadline == saved.permit.deadline.seconds
+    assert signature.hex() == saved.permit.signature[2:]
+    over_http = (await gateway.http.get(f"/v1/songs/{song.id}/mint")).json()
+    assert over_http["calldata"] == minting.calldata
+
+
+async def test_a_packed_permit_is_minted_by_the_other_function(gateway: Gateway) -> None:
+    song = await mintable(gateway)
+    saved = await save(gateway, song, pb.PERMIT_FORMAT_PACKED)
+    assert not saved.permit.HasField("deadline")
+    data = bytes.fromhex((await mint(gateway, song)).calldata[2:])
+    assert data[:4] == keccak(f"mint({','.join(PACKED)})".encode())[:4]
+    uri, audio_hash, signature = decode(PACKED, data[4:])
+    assert (uri, audio_hash.hex()) == (saved.song.save.metadata_uri, song.audio.sha256)
+    assert signature.hex() == saved.permit.signature[2:]
+
+
+async def test_saving_again_changes_nothing_and_an_expired_permit_is_renewed(gateway: Gateway) -> None:
+    song = await mintable(gateway)
+    first, *repeats = await asyncio.gather(*(save(gateway, song) for _ in range(4)))
+    assert all(again.permit == first.permit for again in repeats)
+    assert (await save(gateway, song)) == await save(gateway, song)
+    await asyncio.sleep(max(0.0, first.permit.deadline.seconds - time.time()) + 0.05)
+    request = pb.GetMintRequest(song_id=song.id)
+    assert (await gateway.refusal("GetMint", request)).reason == "PERMIT_EXPIRED"
+    renewed = await save(gateway, song)
+    assert renewed.permit.deadline.seconds > first.permit.deadline.seconds
+    assert renewed.song.save == first.song.save
+    assert (await mint(gateway, song)).permit == renewed.permit
+
+
+async def test_what_cannot_be_saved_or_minted_is_refused_with_the_reason(
+    signed: Mesh, gateway: Gateway
+) -> None:
+    def saving(song: pb.Song) -> pb.SaveSongRequest:
+        return pb.SaveSongRequest(song_id=song.id)
+
+    idle = await mintable(gateway)
+    assert (await gateway.refusal("GetMint", pb.GetMintRequest(song_id=idle.id))).reason == "NOT_SAVED"
+    nobodys = await mintable(gateway, creator_address="")
+    assert (await gateway.refusal("SaveSong", saving(nobodys))).reason == "NOT_MINTABLE"
+    script = Script(pause_after=1)
+    signed.music.follow(script)
+    unfinished = await gateway.create()
+    await script.paused.wait()
+    assert (await gateway.refusal("SaveSong", saving(unfinished))).reason == "SONG_NOT_READY"
+    await gateway.grpc.CancelSong(pb.CancelSongRequest(song_id=unfinished.id), timeout=CALL_S)
+    assert (await gateway.refusal("SaveSong", saving(unfinished))).reason == "SONG_CANCELLED"
+    saved = await mintable(gateway)
+    await save(gateway, saved)
+    other = pb.SaveSongRequest(song_id=saved.id, format=pb.PERMIT_FORMAT_PACKED)
+    error = await gateway.refusal("SaveSong", other)
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "ALREADY_PERMITTED")
+
+
+async def test_the_signers_own_refusal_reaches_the_creator(signed: Mesh, gateway: Gateway) -> None:
+    """A pod that attests another wallet than the song was made for."""
+    song = await gateway.create(creator_address=CREATOR)
+    song = await gateway.ended(song.id)
+    async with open_database(signed.environment["database_url"], connections=1) as database:
+        await database.value("UPDATE songs SET creator_address = $2 WHERE id = $1", song.id, STRANGER)
+    error = await gateway.refusal("SaveSong", pb.SaveSongRequest(song_id=song.id))
+    assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NOT_THE_CREATOR")
+
+
+async def test_a_signer_that_is_down_is_told_apart_and_the_save_can_be_repeated(
+    signed: Mesh, gateway: Gateway
+) -> None:
+    alone = await signed.open(signer_target=NOBODY, workers=0)
+    song = await mintable(gateway)
+    error = await alone.refusal("SaveSong", pb.SaveSongRequest(song_id=song.id))
+    assert error.code is grpc.StatusCode.UNAVAILABLE
+    assert not (await gateway.get(song.id)).HasField("save")
+    saved = await save(gateway, song)
+    assert saved.song.HasField("save")
+
+
+async def test_without_the_contracts_abi_minting_says_so(
+    signed: Mesh, gateway: Gateway, tmp_path: Path
+) -> None:
+    unaware = await signed.open(contract_abi_file=tmp_path / "none.json", workers=0)
+    song = await mintable(gateway)
+    await save(gateway, song)
+    error = await unaware.refusal("GetMint", pb.GetMintRequest(song_id=song.id))
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "CONTRACT_UNKNOWN")
+
+
+async def test_a_cover_is_drawn_from_the_song_alone() -> None:
+    cover = cover_svg(7, "jazz hop", b"a" * 32)
+    assert cover == cover_svg(7, "jazz hop", b"a" * 32)
+    assert len({cover, cover_svg(8, "jazz hop", b"a" * 32), cover_svg(7, "folk", b"a" * 32)}) == 3

@@ -1,0 +1,52 @@
+"""What crosses from process to process arrives as it was, and nothing else is taken for a message."""
+
+import pytest
+
+from services.music.engine import EngineInfo, LyricSection, Progress, Reading, RenderRequest
+from services.music.production import AudioBytes, MasterBytes, Opened, Produced, SongJob
+from services.music.wire import LENGTHS, Cancel, Failed, Message, Ready, Render, decode, encode
+
+REQUEST = RenderRequest(
+    prompt="naïve 🎷",
+    lyrics=(LyricSection("verse", ("one", "two")), LyricSection("solo")),
+    language="en",
+    duration_s=7.25,
+    seed=2**32 - 1,
+)
+JOB = SongJob(request=REQUEST, song_id="id", title="t", reveal_prompt=True, audio_format="mp3")
+DONE = Produced(
+    pcm_sha256="0" * 64,
+    master_sha256="1" * 64,
+    state_sha256="2" * 64,
+    duration_s=7.25,
+    render_s=0.5,
+    reading=Reading("house", "calm", 124.0, "A minor", ("piano",)),
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Ready(EngineInfo("sketch", "1", ai=False, weights_digest="f" * 64)),
+        Render(JOB),
+        Cancel(),
+        Failed("OUT_OF_MEMORY"),
+        Progress("rendering", 3, 9, 1.5),
+        Opened("audio/mpeg", 12),
+        AudioBytes(b"\x00\xff raw"),
+        MasterBytes(4, b"flac"),
+        DONE,
+    ],
+)
+def test_a_message_arrives_as_it_was(message: Message) -> None:
+    frame = encode(message)
+    head, body = LENGTHS.unpack_from(frame)
+    rest = frame[LENGTHS.size :]
+    assert len(rest) == head + body
+    assert decode(rest[:head], rest[head:]) == message
+
+
+@pytest.mark.parametrize("head", [b'["os.system", {}]', b'["Progress", {"stage": 1}]', b"{}", b"\x80\x04."])
+def test_what_is_no_message_is_refused(head: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - json, pydantic and wire each have their own kind
+        decode(head, b"")

@@ -17,7 +17,7 @@ NODE      := $(VENV)/.node
 PROTO     := build/gen/.done
 CONTRACTS := build/contracts/SongNFT.json
 PROTOS    := $(wildcard protos/acesteps/*/v1/*.proto)
-CODE      := services deploy clients tests bench
+CODE      := services deploy clients docs tests bench
 
 .DEFAULT_GOAL := help
 
@@ -63,11 +63,15 @@ lint: setup-dev types ## style, types, layers, protos
 
 .PHONY: types
 types: setup-dev ## mypy, strict
-	$(BIN)/mypy services deploy clients
+	$(BIN)/mypy services deploy clients docs
 
 .PHONY: test
 test: setup-dev ## every test; what a test needs beyond pip and npm it names when it skips
 	$(BIN)/pytest
+
+.PHONY: docs
+docs: setup ## rewrite the pages that are made from code
+	$(BIN)/python -m docs.settings_table
 
 .PHONY: clean
 clean: ## remove what was built and the demo's data (var/); the songs in out/ stay

@@ -18,7 +18,8 @@ from services.common.errors import InvalidField, ServiceError
 
 def main(argv: Sequence[str] | None = None) -> int:
     order, screen = read_order(argv, os.environ), Screen()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
+        signal.signal(signum, _interrupt)
     try:
         screen.head("Starting the mesh")
         stack = Stack(

@@ -89,13 +89,17 @@ class Child:
         """
         deadline = time.monotonic() + self.command.ready_timeout_s
         while self._ready_pid in (None, after):
-            if self._failure is not None:
-                raise ChildError(self._failure)
+            self.raise_failure()
             if self._stopping.is_set():
                 raise ChildError(f"{self.command.name} was stopped")
             if time.monotonic() > deadline:
                 raise ChildError(self._with_log(f"is not ready after {self.command.ready_timeout_s:g} s"))
             time.sleep(READY_POLL_S)
+
+    def raise_failure(self) -> None:
+        """Raises ChildError if the child has failed for good, else does nothing."""
+        if self._failure is not None:
+            raise ChildError(self._failure)
 
     def kill(self, signal_number: signal.Signals) -> int:
         """Sends a signal to the process and returns its pid. Raises ProcessLookupError when none runs."""

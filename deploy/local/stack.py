@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -29,6 +29,7 @@ from deploy.local.services import describe_engine, service_command
 HTTP_PORT = 8080
 GRPC_PORT = 50050
 DATABASE = "acesteps"
+FAILURE_POLL_S = 0.1
 # Ended in this order: nobody loses what it needs while it drains.
 STOP_ORDER = ("gateway", "signer", "music", "lyrics", "anvil", "postgres")
 SERVICES = ("lyrics", "music", "signer", "gateway")
@@ -53,6 +54,7 @@ class Supervised(Protocol):
 
 
 S = TypeVar("S", bound=Supervised)
+V = TypeVar("V")
 
 
 class Stack:
@@ -189,23 +191,38 @@ class Stack:
         ports = dict(zip(("lyrics", "music", "signer"), free_ports(3), strict=True))
         lyrics = self._start_service("lyrics", ports["lyrics"], {})
         music = pool.submit(self._start_music, ports["music"])
-        keystore = pool.submit(keys.ensure_keystore, self.folder.keys, "signer")
+        chain = pool.submit(self._start_chain)
         postgres = pool.submit(self._start_postgres)
-        self._chain = self._register(
-            "anvil", Chain(self.folder.chain, report=self._report, inherit=self._inherit)
+        # One key per format: the packed one's permits name no contract, so it signs for this one only.
+        eip712, packed = (
+            pool.submit(keys.ensure_keystore, self.folder.keys, name) for name in ("eip712", "packed")
         )
-        self._chain.start()
-        self._deployment = self._chain.ensure_song_nft([keystore.result().address])
+        keystores = self._result(eip712), self._result(packed)
+        self._chain = self._result(chain)
+        self._deployment = self._chain.ensure_song_nft(*([keystore.address] for keystore in keystores))
         self._report(f"chain {self.chain_id} is ready, SongNFT is at {self.contract}")
-        self._database = postgres.result()
+        self._database = self._result(postgres)
         if not self.folder.trust_bundle.exists():
-            music.result()
-        signer = self._start_signer(ports["signer"], keystore.result())
+            self._result(music)
+        signer = self._start_signer(ports["signer"], *keystores)
         gateway = self._start_gateway(ports)
-        music.result()
+        self._result(music)
         for child in (lyrics, signer, gateway):
-            child.wait_ready()
+            self._result(pool.submit(child.wait_ready))
             self._report(f"{child.command.name} is ready")
+
+    def _result(self, future: Future[V]) -> V:
+        """The future's result, unless a service fails meanwhile: that is raised at once."""
+        while not wait([future], timeout=FAILURE_POLL_S).done:
+            for child in list(self._running.values()):
+                if isinstance(child, Child):
+                    child.raise_failure()
+        return future.result()
+
+    def _start_chain(self) -> Chain:
+        chain = Chain(self.folder.chain, report=self._report, inherit=self._inherit)
+        self._register("anvil", chain).start()
+        return chain
 
     def _start_postgres(self) -> Database:
         server = Postgres(self.folder.postgres, report=self._report, inherit=self._inherit)
@@ -229,14 +246,16 @@ class Stack:
             keys.trust_pod(self.folder.trust_bundle, key_file, engine.name, engine.weights_digest)
         self._report(f"music is ready with engine {engine.name}")
 
-    def _start_signer(self, port: int, keystore: Keystore) -> Child:
+    def _start_signer(self, port: int, eip712: Keystore, packed: Keystore) -> Child:
         return self._start_service(
             "signer",
             port,
             {
                 "DATABASE_URL": self.database.signer_dsn,
-                "KEYSTORE_FILE": keystore.file,
-                "KEYSTORE_PASSWORD_FILE": keystore.password_file,
+                "KEYSTORE_FILE": eip712.file,
+                "KEYSTORE_PASSWORD_FILE": eip712.password_file,
+                "PACKED_KEYSTORE_FILE": packed.file,
+                "PACKED_KEYSTORE_PASSWORD_FILE": packed.password_file,
                 "CHAIN_ID": self.chain_id,
                 "CONTRACT": self.contract,
                 "TRUST_BUNDLE_FILE": self.folder.trust_bundle,
@@ -275,9 +294,6 @@ class Stack:
                 raise StackError("the stack was stopped while it started")
             self._running[name] = child
             return child
-
-
-V = TypeVar("V")
 
 
 def _started(value: V | None) -> V:

@@ -112,8 +112,7 @@ async def _run(name: str, settings: S, build: Build[S]) -> None:
         services = await build(settings, stack, health_)
         if settings.metrics_port:
             _start_metrics(settings)
-        server = await _start(settings, services, health_)
-        _log.info("serving", extra={"grpc": f"{settings.grpc_host}:{settings.grpc_port}", "pid_ready": True})
+        server = await start_server(settings, services, health_)
         await stopped.wait()
         _log.info("draining", extra={"grace_s": settings.drain_grace_s})
         await health_.drain()
@@ -122,7 +121,7 @@ async def _run(name: str, settings: S, build: Build[S]) -> None:
     _log.info("stopped")
 
 
-async def _start(
+async def start_server(
     settings: ServiceSettings, services: Sequence[GrpcService], health_: Health
 ) -> grpc.aio.Server:
     server = grpc.aio.server(interceptors=[CallInterceptor(settings.allowed_callers)], options=_OPTIONS)
@@ -134,13 +133,14 @@ async def _start(
     address = f"{settings.grpc_host}:{settings.grpc_port}"
     try:
         if settings.tls is None:
-            server.add_insecure_port(address)
+            port = server.add_insecure_port(address)
         else:
-            server.add_secure_port(address, server_credentials(*settings.tls))
+            port = server.add_secure_port(address, server_credentials(*settings.tls))
     except RuntimeError as error:
         raise StartError(f"cannot listen on {address} (is the port taken?)") from error
     await health_.start(names)
     await server.start()
+    _log.info("serving", extra={"grpc": f"{settings.grpc_host}:{port}"})
     return server
 
 

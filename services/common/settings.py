@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -110,13 +111,15 @@ def describe(cls: type[ServiceSettings]) -> dict[str, str]:
     prefix = cls.model_config.get("env_prefix", "")
     return {
         f"{prefix}{name}".upper(): f"{field.description or ''} "
-        + ("(required)" if field.is_required() else f"(default: {_shown(field.default)})")
+        + ("(required)" if field.is_required() else f"(default: {_shown(field)})")
         for name, field in cls.model_fields.items()
     }
 
 
-def _shown(default: object) -> str:
-    return "none" if default in (None, (), "") else f"{default}"
+def _shown(field: FieldInfo) -> str:
+    if field.default_factory is not None:  # depends on the machine
+        return getattr(field.default_factory, "__name__", "computed")
+    return "none" if field.default in (None, (), "") else f"{field.default}"
 
 
 def _complaint(prefix: str, error: dict[str, object]) -> str:

@@ -26,6 +26,7 @@ from services.gateway.lyricist import Lyricist
 from services.gateway.models import Chunk, Result, Song, State
 from services.gateway.notices import Notices
 from services.gateway.queue import ChunksLost, LeaseLost, Queue
+from services.gateway.readiness import NO_POD_READY
 from services.gateway.renderer import Renderer
 from services.gateway.titles import LONGEST_TITLE, title_of
 
@@ -33,13 +34,15 @@ _log = logging.getLogger(__name__)
 
 # A busy pod that gives no hint is asked again after this long.
 BUSY_DELAY_S = 1.0
+# The pods', not the song's.
+_NOT_ITS_FAULT = ("POD_BUSY", NO_POD_READY)
 # These would be the same at the next attempt.
 _FINAL = (InvalidField, InvalidRequest, OutOfRange, FailedPrecondition, Unimplemented)
 
 
 class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
-    # To the queue, without a failure: the pod was busy, we are draining, the database lost audio.
+    # To the queue, without a failure: pods busy or away, we are draining, the database lost audio.
     GIVEN_BACK = "given_back"
     RETRIED = "retried"
     FAILED = "failed"
@@ -89,7 +92,7 @@ class Attempt:
             return await self._fail("INTERNAL", "internal error")
 
     async def _settle_error(self, error: ServiceError) -> Outcome:
-        if error.reason == "POD_BUSY":
+        if error.reason in _NOT_ITS_FAULT:
             return await self._give_back(BUSY_DELAY_S if error.retry_delay_s is None else error.retry_delay_s)
         if error.reason == "OUT_OF_MEMORY" or isinstance(error, _FINAL):
             await self._queue.insist(lambda: self._queue.fail_song(*self._key, error.reason, error.message))

@@ -39,7 +39,7 @@ def new_song(account: Account, request: pb.CreateSongRequest) -> NewSong:
     lyrics = checked_text("lyrics", request.lyrics, LONGEST_LYRICS, lines=True)
     if request.instrumental and lyrics:
         raise InvalidField(
-            "CONFLICT", "lyrics", "an instrumental has no lyrics", limit="empty when instrumental is true"
+            "OUT_OF_RANGE", "lyrics", "an instrumental has no lyrics", limit="empty when instrumental is true"
         )
     if request.language and not _LANGUAGE.fullmatch(request.language):
         raise InvalidField(

@@ -46,7 +46,9 @@ def proto_response(
     return Response(json_of(message), status_code, headers, "application/json")
 
 
-def create_app(songs: Songs, accounts: Accounts, health: Health, *, cors_origins: Sequence[str]) -> FastAPI:
+def create_app(
+    songs: Songs, accounts: Accounts, health: Health, *, cors_origins: Sequence[str], public_url: str = ""
+) -> FastAPI:
     app = FastAPI(
         title="AceSteps",
         version="1",
@@ -54,7 +56,9 @@ def create_app(songs: Songs, accounts: Accounts, health: Health, *, cors_origins
             "Turns a prompt into a song. The same use cases over gRPC: `acesteps.gateway.v1.GatewayService`. "
             "Messages are the proto3 JSON mapping of its protos; errors are RFC 9457 problem documents."
         ),
+        servers=[{"url": public_url}] if public_url else None,
         docs_url=None,
+        redirect_slashes=False,
         redoc_url=None,
         responses={"default": {"model": Problem, "description": "A problem document (RFC 9457)"}},
     )

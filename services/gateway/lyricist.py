@@ -11,15 +11,19 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.lyrics.v1.lyrics_service_pb2_grpc import LyricsServiceStub
 from services.common.errors import FailedPrecondition, Internal, error_from_rpc
 from services.gateway.models import Progress, Song
+from services.gateway.readiness import require_ready
 
 LONGEST_THEME = 500
 TIMEOUT_S = 120.0
+# A service that is away is waited for this long, and then by the song in the queue, for so long.
+READY_WITHIN_S, AGAIN_IN_S = 1.0, 2.0
 
 
 class Lyricist:
     """Raises the lyrics service's own errors."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
         self._service = LyricsServiceStub(channel)
 
     async def words_for(self, song: Song, tell: Callable[[Progress], None]) -> lyrics_pb.LyricDocument:
@@ -27,8 +31,10 @@ class Lyricist:
 
         Raises:
             FailedPrecondition: LYRICS_REFUSED, the given lyrics cannot be sung as they are.
+            Unavailable: NO_POD_READY.
         """
         tell(Progress(stage="lyrics"))
+        await require_ready(self._channel, "lyrics", within_s=READY_WITHIN_S, again_in_s=AGAIN_IN_S)
         try:
             return await (self._read(song) if song.given_lyrics else self._write(song, tell))
         except grpc.aio.AioRpcError as error:

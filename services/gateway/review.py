@@ -82,19 +82,20 @@ def _begins_with_name(text: str) -> bool:
 
 
 def checked_text(field: str, text: str, longest: int, *, required: bool = False, lines: bool = False) -> str:
-    """`text` in NFC without blanks around it; without `lines`, every run of blanks becomes one space.
+    """`text` in NFC, every run of blanks one space and none around it; with `lines`, line by line.
 
     Raises:
         InvalidField: REQUIRED, TOO_LONG (`longest` characters), or MALFORMED for control characters.
     """
     clean = unicodedata.normalize("NFC", text)
-    clean = clean.replace("\r\n", "\n").strip() if lines else " ".join(clean.split())
+    kept = clean.splitlines() if lines else [clean]
+    clean = "\n".join(" ".join(line.split()) for line in kept).strip()
     limit = f"{1 if required else 0} to {longest} characters"
     if len(text) > longest or len(clean) > longest:  # NFC may lengthen
         raise InvalidField("TOO_LONG", field, f"{field} has {len(text)} characters", limit=limit)
     if required and not clean:
         raise InvalidField("REQUIRED", field, f"{field} is empty", limit=limit)
-    if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in clean):
+    if any(unicodedata.category(c) == "Cc" and c != "\n" for c in clean):
         raise InvalidField(
             "MALFORMED", field, f"{field} holds control characters", limit="no control characters"
         )

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import asyncpg
-import grpc
 
 from services.common.channels import open_channel
 from services.common.migrations import MigrationError, migrate
@@ -28,6 +27,7 @@ from services.gateway.models import Song
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
 from services.gateway.queue import Limits, Queue
+from services.gateway.readiness import until_ready
 from services.gateway.renderer import Renderer
 from services.gateway.saving import Saver
 from services.gateway.settings import GatewaySettings
@@ -91,13 +91,19 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
             make,
             workers=settings.workers,
             poll_s=settings.poll_s,
-            engine_ready=lambda: _until_ready(music),
+            engine_ready=partial(until_ready, music),
         )
         _run_beside(stack, partial(dispatcher.reap, settings.reap_every_s))
         await stack.enter_async_context(_working(dispatcher, health.draining, settings.drain_grace_s))
     port = await stack.enter_async_context(
         serve_http(
-            create_app(songs, accounts, health, cors_origins=settings.cors_origins),
+            create_app(
+                songs,
+                accounts,
+                health,
+                cors_origins=settings.cors_origins,
+                public_url=settings.public_url,
+            ),
             settings.http_host,
             settings.http_port,
             draining=health.draining,
@@ -167,12 +173,6 @@ async def _working(dispatcher: Dispatcher, draining: asyncio.Event, grace_s: flo
     finally:
         draining.set()
         await ending
-
-
-async def _until_ready(channel: grpc.aio.Channel) -> None:
-    """Waits until a pod behind `channel` says that it is ready."""
-    while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
-        await channel.wait_for_state_change(state)
 
 
 async def _follow_database(store: Store, health: Health) -> None:

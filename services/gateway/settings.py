@@ -14,43 +14,51 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class GatewaySettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", hide_input_in_errors=True)
 
-    # postgresql://...; the role must own the schema `gateway`. May hold a password.
     database_url: SecretStr
-    # file:///folder, or what obstore knows: s3://bucket/prefix, ...
+    """postgresql://...; the role must own the schema `gateway`. May hold a password."""
     objects_url: str
+    """file:///folder, or what obstore knows: s3://bucket/prefix, ..."""
     lyrics_target: str
+    """Where the lyrics service is: host:port, or dns:///name:port for every pod behind a name."""
     music_target: str
+    """Where the music pods are, likewise."""
     signer_target: str
+    """Where the signer is, likewise."""
 
     grpc_port: Port = 50050
+    """Port that gRPC listens on; 0 takes any free one."""
     http_host: str = "127.0.0.1"
+    """Address that HTTP listens on."""
     http_port: Port = 8080
-    # Under which clients reach the HTTP face; shown, never needed to serve.
+    """Port that HTTP listens on; 0 takes any free one."""
     public_url: str = ""
-    # Comma-separated origins of web pages that may call.
+    """Under which clients reach the HTTP face; shown, never needed to serve."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    # Who is let in. "development": everyone, as one local account.
+    """Comma-separated origins of web pages that may call."""
     auth: Literal["development"] = "development"
+    """Who is let in. "development": everyone, as one local account."""
 
-    # Songs in the making at once in this process; the music pods have slots of their own.
     workers: Annotated[int, Field(ge=0, le=256)] = 4
-    # A worker or engine that is silent for this long has lost its song.
+    """Songs in the making at once in this process; the music pods have slots of their own."""
     lease_s: Seconds = 30.0
-    # How often leases that ran out are looked for.
+    """A worker or engine that is silent for this long has lost its song."""
     reap_every_s: Seconds = 5.0
-    # In all, per song; a busy pod and a drain do not count.
+    """How often leases that ran out are looked for."""
     max_failures: Annotated[int, Field(ge=1, le=100)] = 5
-    # After the first failure; doubles, up to a minute.
+    """In all, per song; a busy pod and a drain do not count."""
     backoff_s: Seconds = 1.0
-    # The longest that one attempt may take.
+    """After the first failure; doubles, up to a minute."""
     render_timeout_s: Seconds = 3600.0
-    # How often to look when nobody tells; and whether anybody shall (LISTEN; no transaction pooler has it).
+    """The longest that one attempt may take."""
     poll_s: Seconds = 1.0
+    """How often to look when nobody tells."""
     listen: bool = True
+    """Whether the database shall tell of news (LISTEN); a transaction pooler cannot."""
     database_connections: Annotated[int, Field(ge=2, le=1000)] = 16
+    """Connections for those who ask; the workers have their own, two more than workers."""
 
-    # What `node contracts/compile.mjs` wrote.
     contract_abi_file: Path = Path("build/contracts/SongNFT.json")
+    """What `node contracts/compile.mjs` wrote."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -71,9 +71,9 @@ def is_known(word: str) -> bool:
 def pronunciations(word: str) -> tuple[Pronunciation, ...]:
     """Every way to say a word (lower case), the usual one first; empty when nothing is known.
 
-    A word that the dictionary lacks is read from its parts: "rainin'" as "raining" ending in N,
-    "Ana's" as "Ana" with a Z, and as a last resort the rhyme of its longest known ending of three
-    letters or more ("zorbtown" ends as "town"), with as many syllables as it has vowel groups.
+    A word that the dictionary lacks is read from its parts: "rainin'" as "raining" ending in N, "Ana's"
+    as "Ana" with a Z, "hummed" as "hum" with a D; as a last resort it has the rhyme of its longest known
+    ending of three letters or more ("zorbtown" ends as "town"), and a syllable per vowel group.
     """
     for spelling in (word, word.strip("'")):
         found = tuple(_read(spelling))
@@ -107,8 +107,8 @@ def has_one_rhyme(word: str) -> bool:
     "Moonlight" rhymes with "night" by its second stress only, and some will not hear it.
     """
     known = pronunciations(word)
-    stresses = [p[-1] for p in known[0].phonemes if p[-1] in "12"] if known else []
-    return bool(stresses) and stresses[-1] == "1"
+    stresses = [p[-1] for p in known[0].phonemes if p[-1] in "12"] if known else ["2"]
+    return stresses[-1:] != ["2"]
 
 
 def rhyme_key(word: str) -> tuple[str, ...]:
@@ -180,15 +180,24 @@ def _inflected(word: str) -> Iterator[Pronunciation]:
     if word.endswith("in'"):
         for base in pronunciations(word[:-1] + "g"):
             yield Pronunciation((*base.phonemes[:-1], "N"))
+    elif word.endswith("ed") and len(word) > 4:
+        stem = word[:-2] if word[:-2] in _entries() else word[:-3] if word[-3] == word[-4] else word[:-1]
+        for base in pronunciations(stem) if stem in _entries() else ():
+            last = base.phonemes[-1]
+            ending = ("IH0", "D") if last in {"T", "D"} else ("T",) if last in _VOICELESS else ("D",)
+            yield Pronunciation(base.phonemes + ending)
     elif word.endswith(("'s", "s'")) or (word.endswith("s") and len(word) > 3 and _entries().get(word[:-1])):
         for base in pronunciations(word[:-2] if word.endswith("'s") else word.rstrip("s'")):
             yield Pronunciation(base.phonemes + _sibilant(base.phonemes[-1]))
 
 
+_VOICELESS = frozenset(["P", "T", "K", "F", "TH", "S", "SH", "CH"])
+
+
 def _sibilant(after: str) -> tuple[str, ...]:
     if after in {"S", "Z", "SH", "ZH", "CH", "JH"}:
         return ("IH0", "Z")
-    return ("S",) if after in {"P", "T", "K", "F", "TH"} else ("Z",)
+    return ("S",) if after in _VOICELESS else ("Z",)
 
 
 def _by_ending(word: str) -> Iterator[Pronunciation]:
@@ -204,6 +213,6 @@ def _vowel_groups(word: str) -> int:
         return syllabic
     bare = "".join(c for c in unicodedata.normalize("NFD", word.lower()) if not unicodedata.combining(c))
     groups = len(_VOWELS.findall(bare))
-    if groups > 1 and bare.endswith("e") and not bare.endswith(("le", "ee")):
+    if groups > 1 and word.isascii() and bare.endswith("e") and not bare.endswith(("le", "ee")):
         groups -= 1  # silent e
     return max(1, groups)

@@ -130,8 +130,6 @@ def _structure(document: LyricDocument, findings: list[Finding]) -> float:
             fault("PRE_CHORUS_ALONE", 0.1, "a pre-chorus leads into a chorus", index)
         if before.tag is section.tag and before.lines == section.lines:
             fault("SECTION_TWICE", 0.1, f"{section.heading} comes twice in a row", index)
-        if before.tag is section.tag is SectionTag.VERSE and choruses:
-            fault("VERSES_IN_A_ROW", 0.05, "two verses stand side by side", index)
     edges = (SectionTag.START, SectionTag.END)
     inner = [(i, s.tag) for i, s in enumerate(document.sections) if s.tag not in edges]
     for tag, (place, _) in ((SectionTag.INTRO, inner[0]), (SectionTag.OUTRO, inner[-1])):

@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import ServiceSettings
+from services.common.settings import Port, ServiceSettings
 
 
 class LyricsSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="LYRICS_")
 
+    grpc_port: Port = 50051
+    """Port that gRPC listens on; 0 takes any free one."""
     engine: Literal["builtin"] = "builtin"
     """Who writes: "builtin" is the lyricist without a model."""
     slots: Annotated[int, Field(ge=1, le=1024)] = 32

@@ -9,6 +9,7 @@ from services.common.provenance import AttestationKey
 from services.common.server import GrpcService, Health, StartError, run_service
 from services.common.settings import load_settings
 from services.music.host import EngineHost
+from services.music.measuring import SLOTS_BUSY
 from services.music.service import MusicServicer
 from services.music.settings import MusicSettings
 
@@ -21,6 +22,7 @@ async def build(settings: MusicSettings, stack: AsyncExitStack, health: Health) 
     host = EngineHost(settings.engine, settings.slots, health.set_ready, settings.log_level)
     await host.start()
     stack.push_async_callback(host.stop)
+    SLOTS_BUSY.set_function(lambda: host.busy)
     servicer = MusicServicer(host, settings.slots, key, settings.pod_id)
     name = pb.DESCRIPTOR.services_by_name["MusicService"].full_name
     return [GrpcService(name, lambda server: pb_grpc.add_MusicServiceServicer_to_server(servicer, server))]

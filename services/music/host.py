@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from services.common.errors import Cancelled as CancelledSong
 from services.common.errors import Internal, ResourceExhausted, ServiceError, Unavailable
 from services.music.engine import EngineInfo, Progress
+from services.music.measuring import ENGINE_RESTARTS
 from services.music.production import Output, Produced, SongJob
 from services.music.wire import LENGTHS, Cancel, Cancelled, Failed, Message, Ready, Render, decode, encode
 
@@ -61,7 +62,6 @@ class EngineHost:
         self._life: _Generation | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._recoveries: set[asyncio.Task[None]] = set()
-        self.restarts = 0
 
     async def start(self) -> None:
         """Begin to start the engine; it is ready when `on_ready` says so."""
@@ -84,10 +84,6 @@ class EngineHost:
     @property
     def busy(self) -> int:
         return len(self._life.slots) - len(self._life.idle) if self._life and self._life.info else 0
-
-    @property
-    def pid(self) -> int | None:
-        return self._life.process.pid if self._life else None
 
     async def render(self, job: SongJob) -> AsyncGenerator[Output, None]:
         """One song's outputs, `Produced` last. Closing it early stops the engine at its next step.
@@ -155,7 +151,7 @@ class EngineHost:
             _log.error(
                 "engine process ended", extra={"exit_code": life.process.returncode, "restart_in_s": delay_s}
             )
-            self.restarts += 1
+            ENGINE_RESTARTS.inc()
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _SLOWEST_RESTART_S)
 
@@ -177,6 +173,8 @@ class EngineHost:
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
+            # What is configured here, the attestation key above all, is none of its business.
+            env={name: value for name, value in os.environ.items() if not name.startswith("MUSIC_")},
             pass_fds=[end.fileno() for end in theirs],
             start_new_session=True,
         )

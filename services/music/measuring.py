@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-# ok, busy, cancelled, or the error's reason in lower case
+# ok, cancelled, or the error's reason in lower case
 SONGS = Counter("acesteps_music_songs_total", "Songs asked for, by how they ended.", ("outcome",))
 FIRST_AUDIO_S = Histogram(
     "acesteps_music_first_audio_seconds",

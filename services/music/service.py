@@ -21,7 +21,7 @@ from services.common.errors import InvalidRequest, ServiceError
 from services.common.provenance import AttestationKey, SongStatement, attest
 from services.music.engine import CHANNELS, SAMPLE_RATE_HZ, EngineInfo, Progress
 from services.music.host import EngineHost
-from services.music.measuring import FIRST_AUDIO_S, REAL_TIME_FACTOR, SLOTS_BUSY, SONGS
+from services.music.measuring import FIRST_AUDIO_S, REAL_TIME_FACTOR, SONGS
 from services.music.production import AudioBytes, MasterBytes, Opened, Output, Produced, StateBytes
 from services.music.spec import MAX_DURATION_S, MIN_DURATION_S, SongOrder, read_spec
 
@@ -45,18 +45,16 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
         try:
             async with aclosing(self._host.render(song.order.job)) as outputs:
                 async for output in outputs:
-                    SLOTS_BUSY.set(self._host.busy)
                     for response in song.responses(output):
                         yield response
                     if isinstance(output, Produced):
                         yield await self._result(song, output)
                         outcome = "ok"
         except ServiceError as error:
-            outcome = "busy" if error.reason == "POD_BUSY" else error.reason.lower()
+            outcome = error.reason.lower()
             raise
         finally:
             SONGS.labels(outcome).inc()
-            SLOTS_BUSY.set(self._host.busy)
             _log.info("song ended", extra={"song_id": song.order.job.song_id, "outcome": outcome})
 
     async def DescribeEngine(

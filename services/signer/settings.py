@@ -8,12 +8,14 @@ from pydantic_settings import SettingsConfigDict
 
 from services.common.address import checksum_address
 from services.common.errors import InvalidField
-from services.common.settings import ServiceSettings
+from services.common.settings import Port, ServiceSettings
 
 
 class SignerSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="SIGNER_", hide_input_in_errors=True)
 
+    grpc_port: Port = 50053
+    """Port that gRPC listens on; 0 takes any free one."""
     database_url: SecretStr
     """postgresql://... of a role that owns the schema `signer`; straight to PostgreSQL, no pooler between."""
     keystore_file: Path

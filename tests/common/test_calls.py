@@ -24,7 +24,7 @@ from services.common.errors import (
     ServiceError,
     error_from_rpc,
 )
-from services.common.server import GrpcService, Health, _start
+from services.common.server import GrpcService, Health, start_server
 from services.common.settings import ServiceSettings
 from tests.common.certificates import Authority
 
@@ -71,7 +71,7 @@ async def open_mesh(stack: AsyncExitStack, server: ServiceSettings, client: Serv
     servicer, health = Misbehaving(), Health()
     port = _free_port()
     bound = server.model_copy(update={"grpc_port": port, "grpc_host": "localhost"})
-    running = await _start(
+    running = await start_server(
         bound, [GrpcService(NAME, lambda s: rpc.add_LyricsServiceServicer_to_server(servicer, s))], health
     )
     stack.push_async_callback(running.stop, 0)

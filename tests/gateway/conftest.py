@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database
-from tests.gateway.mesh import Gateway, Mesh, mesh
+from tests.gateway.mesh import CALL_S, Gateway, Mesh, mesh
 
 
 @pytest.fixture
@@ -34,3 +35,15 @@ async def shared_pods(
 async def shared(shared_pods: Mesh) -> Gateway:
     """One gateway for a module whose tests do not disturb one another."""
     return await shared_pods.open()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def undisturbed(shared_pods: Mesh, shared: Gateway) -> AsyncIterator[None]:
+    """Shared pods without a past, and no song of an earlier test in the making."""
+    shared_pods.lyrics.requests.clear()
+    shared_pods.lyrics.gate = ""
+    yield
+    shared_pods.music.forget()
+    for song in (await shared.grpc.ListSongs(pb.ListSongsRequest(), timeout=CALL_S)).songs:
+        await shared.ended(song.id)
+    shared_pods.music.forget()

@@ -159,6 +159,13 @@ async def made(gateway: Gateway, **fields: Any) -> tuple[pb.Song, bytes]:
     return song, rendered(song.id, song.seed, song.duration_s).audio
 
 
+async def heard_over_http(gateway: Gateway, song_id: str, **params: Any) -> bytes:
+    """The whole body of the audio route."""
+    async with gateway.http.stream("GET", f"/v1/songs/{song_id}/audio", params=params) as response:
+        assert response.status_code == 200, await response.aread()
+        return b"".join([piece async for piece in response.aiter_raw()])
+
+
 def problem_of(response: httpx.Response) -> dict[str, Any]:
     """The problem document of an error, which every error has to be."""
     assert response.headers["content-type"] == "application/problem+json", response.text

@@ -75,11 +75,21 @@ class MusicPod(MusicServiceServicer):
 
     def __init__(self) -> None:
         self.scripts: deque[Script] = deque()
+        self._given: list[Script] = []
         self.specs: list[music_pb.SongSpec] = []
         self.key: AttestationKey = POD.key
 
     def follow(self, *scripts: Script) -> None:
         self.scripts.extend(scripts)
+        self._given.extend(scripts)
+
+    def forget(self) -> None:
+        """Lets every paused song go on, and begins anew."""
+        for script in self._given:
+            script.go_on.set()
+        self.scripts.clear()
+        self._given.clear()
+        self.specs.clear()
 
     async def GenerateSong(
         self, request_iterator: AsyncIterator[music_pb.GenerateSongRequest], context: Any

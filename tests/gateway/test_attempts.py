@@ -8,20 +8,9 @@ import pytest
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Postgres
-from services.common.errors import InvalidField, PermissionDenied, ResourceExhausted, Unavailable
+from services.common.errors import ResourceExhausted, Unavailable
 from tests.gateway.mesh import NOBODY, Gateway, Mesh
 from tests.gateway.pods import Script, rendered
-
-
-async def test_a_song_whose_engine_dies_is_made_again_the_same(pods: Mesh, gateway: Gateway) -> None:
-    script = Script(pause_after=2, error=Unavailable("ENGINE_DIED", "it died"))
-    script.go_on.set()
-    pods.music.follow(script)
-    song = await gateway.ended((await gateway.create()).id)
-    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
-    first, second = pods.music.specs
-    assert first == second
-    assert not song.HasField("failure")
 
 
 async def test_a_song_that_fails_too_often_is_failed_with_the_last_reason(pods: Mesh) -> None:
@@ -44,41 +33,6 @@ async def test_a_busy_pod_is_no_failure_and_its_hint_is_kept(pods: Mesh) -> None
     assert time.monotonic() - begun > 0.9
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        ResourceExhausted("OUT_OF_MEMORY", "too long for this pod"),
-        InvalidField("OUT_OF_RANGE", "duration_s", "too long"),
-    ],
-    ids=lambda error: error.reason,
-)
-async def test_what_would_fail_again_fails_the_song_at_once(
-    pods: Mesh, gateway: Gateway, error: ResourceExhausted
-) -> None:
-    pods.music.follow(Script(error=error))
-    song = await gateway.ended((await gateway.create()).id)
-    assert (song.state, song.attempt, song.failure.reason) == (pb.SONG_STATE_FAILED, 1, error.reason)
-
-
-async def test_a_language_that_nobody_writes_fails_the_song_at_once(gateway: Gateway) -> None:
-    song = await gateway.ended((await gateway.create(instrumental=False, language="fr")).id)
-    assert (song.attempt, song.failure.reason) == (1, "LANGUAGE_UNSUPPORTED")
-
-
-async def test_our_own_quarrels_with_a_pod_are_retried(pods: Mesh, gateway: Gateway) -> None:
-    pods.music.follow(Script(error=PermissionDenied("CALLER_NOT_ALLOWED", "not on the list")))
-    song = await gateway.ended((await gateway.create()).id)
-    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
-
-
-@pytest.mark.parametrize("part", ["audio_sha256", "master_sha256", "state_sha256", "audio_cid"])
-async def test_a_song_that_is_not_what_its_result_says_is_not_taken(pods: Mesh, part: str) -> None:
-    gateway = await pods.open(max_failures=1)
-    pods.music.follow(Script(lie={part: "bafynothing" if part == "audio_cid" else b"x" * 32}))
-    song = await gateway.ended((await gateway.create()).id)
-    assert (song.state, song.failure.reason) == (pb.SONG_STATE_FAILED, "HASH_MISMATCH")
-
-
 async def test_a_silent_engine_loses_its_song(pods: Mesh) -> None:
     gateway = await pods.open(lease_s=0.3)
     silent = Script(pause_after=1)
@@ -86,14 +40,6 @@ async def test_a_silent_engine_loses_its_song(pods: Mesh) -> None:
     song = await gateway.ended((await gateway.create()).id)
     assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
     await asyncio.wait_for(silent.ended.wait(), 1.0)  # it was cancelled
-
-
-async def test_words_survive_the_attempt_that_had_them_written(pods: Mesh, gateway: Gateway) -> None:
-    pods.music.follow(Script(error=Unavailable("ENGINE_DIED", "it died")))
-    song = await gateway.ended((await gateway.create(instrumental=False)).id)
-    assert song.attempt == 2
-    assert len(pods.lyrics.requests) == 1
-    assert [spec.title for spec in pods.music.specs] == ["Rain On Tin"] * 2
 
 
 async def test_without_a_music_service_songs_wait_and_none_fails(pods: Mesh) -> None:
@@ -104,6 +50,20 @@ async def test_without_a_music_service_songs_wait_and_none_fails(pods: Mesh) -> 
     assert (waiting.state, waiting.attempt) == (pb.SONG_STATE_QUEUED, 0)
     await pods.open()
     assert (await alone.ended(song.id)).state == pb.SONG_STATE_SUCCEEDED
+
+
+async def test_without_a_lyrics_service_only_songs_with_words_wait(
+    pods: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.lyricist.READY_WITHIN_S", 0.05)
+    monkeypatch.setattr("services.gateway.lyricist.AGAIN_IN_S", 0.1)
+    wordless = await pods.open(lyrics_target=NOBODY, max_failures=1)
+    sung = await wordless.create(instrumental=False)
+    instrumental = await wordless.ended((await wordless.create()).id)
+    assert instrumental.state == pb.SONG_STATE_SUCCEEDED
+    await wordless.until(sung.id, state=pb.SONG_STATE_QUEUED, attempt=1)
+    await pods.open()
+    assert (await wordless.ended(sung.id)).state == pb.SONG_STATE_SUCCEEDED
 
 
 async def test_a_drained_replica_gives_its_songs_back_uncounted(pods: Mesh) -> None:

@@ -39,7 +39,7 @@ BAD_CREATIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"prompt": "a\u0007b"}, "MALFORMED", "prompt"),
     ({"title": "x" * 121}, "TOO_LONG", "title"),
     ({"lyrics": "x" * 20_001}, "TOO_LONG", "lyrics"),
-    ({"lyrics": "la", "instrumental": True}, "CONFLICT", "lyrics"),
+    ({"lyrics": "la", "instrumental": True}, "OUT_OF_RANGE", "lyrics"),
     ({"language": "english"}, "MALFORMED", "language"),
     ({"duration_s": 4.9}, "OUT_OF_RANGE", "duration_s"),
     ({"duration_s": 240.5}, "OUT_OF_RANGE", "duration_s"),
@@ -269,6 +269,7 @@ async def test_a_large_body_is_refused_announced_or_not(shared: Gateway) -> None
 async def test_the_frameworks_own_errors_are_problems_too(shared: Gateway) -> None:
     for method, path, status, reason in (
         ("GET", "/nowhere", 404, "ROUTE_NOT_FOUND"),
+        ("GET", "/v1/songs/", 404, "ROUTE_NOT_FOUND"),
         ("DELETE", "/v1/songs", 405, "METHOD_NOT_ALLOWED"),
         ("GET", "/ipfs/bafynothing", 404, "NOT_PINNED"),
         ("GET", "/ipfs/b%00", 404, "NOT_PINNED"),

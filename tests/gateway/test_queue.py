@@ -14,6 +14,7 @@ from deploy.local.postgres import Database as Server
 from services.common.migrations import migrate
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT
 from services.gateway.database import SCHEMA, Database, open_database
+from services.gateway.journal import PENDING_BYTES, Journal
 from services.gateway.models import Chunk, NewSong, Progress, Result, Song, State
 from services.gateway.notices import CHANNEL
 from services.gateway.queue import ChunksLost, LeaseLost, Limits, Queue
@@ -260,3 +261,28 @@ async def test_every_change_is_a_revision_and_is_told(room: Room, server: Server
     kinds = [line.removesuffix(f" {song.id}") for line in told]
     assert sorted(kinds) == sorted(["QUEUED", "RUNNING", "AUDIO", "RUNNING", "AUDIO", "QUEUED", "CANCELLED"])
     assert (await room.read(song)).revision == 5
+
+
+async def test_an_engine_waits_while_the_database_takes_nothing(room: Room, server: Server) -> None:
+    await room.create()
+    song = await room.claimed()
+    journal = Journal(room.queue, song.id, song.attempt)
+    writing = asyncio.create_task(journal.run())
+
+    async def play() -> None:
+        for offset in range(0, 3 * PENDING_BYTES, 65_536):
+            await journal.hear(Chunk(offset, b"x" * 65_536))
+
+    blocker = await asyncpg.connect(server.gateway_dsn)
+    try:
+        await blocker.execute("BEGIN")
+        await blocker.execute("SELECT FROM songs FOR UPDATE")
+        playing = asyncio.create_task(play())
+        await asyncio.sleep(0.2)
+        assert not playing.done()
+    finally:
+        await blocker.close()
+    await playing
+    journal.close()
+    await writing
+    assert await room.chunks(song) == 3 * PENDING_BYTES // 65_536

@@ -14,7 +14,7 @@ async def test_the_first_audio_comes_at_once(pods: Mesh, gateway: Gateway) -> No
     asked = asyncio.get_running_loop().time()
     song = await gateway.create(instrumental=False)
     await anext(gateway.listen(song.id))
-    assert asyncio.get_running_loop().time() - asked < 0.5  # of 1.5 s; engines need theirs
+    assert asyncio.get_running_loop().time() - asked < 1.0  # of 1.5 s; engines need theirs
 
 
 async def test_a_list_is_read_page_by_page_newest_first(pods: Mesh) -> None:

@@ -1,5 +1,6 @@
 """What is refused, what is not, and what is advised."""
 
+import time
 import unicodedata
 
 import pytest
@@ -87,17 +88,15 @@ def test_what_is_missing_is_advised(prompt: str, advice: set[str]) -> None:
 
 
 def test_a_long_prompt_is_reviewed_at_once() -> None:
-    import time
-
     begun = time.perf_counter()
     for prompt in ("in the voice of a " * 55, "copy a b " * 110, "a cover of " * 90, "x" * 1000):
         review(prompt)
-    assert time.perf_counter() - begun < 0.2
+    assert time.perf_counter() - begun < 0.5
 
 
 def test_texts_are_normalised_once() -> None:
     assert checked_text("prompt", "  a\n\tsong \r\n ", 20, required=True) == "a song"
-    assert checked_text("lyrics", " [verse]\r\none\n", 20, lines=True) == "[verse]\none"
+    assert checked_text("lyrics", " [verse]\r\n\none\ttwo \n", 20, lines=True) == "[verse]\n\none two"
     assert checked_text("title", unicodedata.normalize("NFD", "Blüte"), 20) == "Blüte"
 
 

@@ -2,12 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import grpc
 import pytest
-import pytest_asyncio
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.gateway.database import open_database
@@ -16,18 +14,7 @@ from services.gateway.store import Store
 from tests.gateway.mesh import CALL_S, CREATOR, Gateway, Mesh, eventually
 from tests.gateway.pods import LINES, Script, rendered
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(autouse=True, loop_scope="module")
-async def _undisturbed(shared_pods: Mesh, shared: Gateway) -> AsyncIterator[None]:
-    """Pods without a past, and no song of an earlier test in the making."""
-    shared_pods.music.specs.clear()
-    shared_pods.lyrics.requests.clear()
-    shared_pods.lyrics.gate = ""
-    yield
-    for song in (await shared.grpc.ListSongs(pb.ListSongsRequest(), timeout=CALL_S)).songs:
-        await shared.ended(song.id)
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("undisturbed")]
 
 
 async def test_a_song_is_made_streamed_and_kept(shared: Gateway) -> None:
@@ -134,7 +121,7 @@ async def test_cancelling_stops_the_engine_at_once(shared_pods: Mesh, shared: Ga
     asked = asyncio.get_running_loop().time()
     cancelled = (await shared.grpc.CancelSong(request, timeout=CALL_S)).song
     await asyncio.wait_for(script.ended.wait(), 2.0)
-    assert asyncio.get_running_loop().time() - asked < 0.5
+    assert asyncio.get_running_loop().time() - asked < 1.0
     assert cancelled.state == pb.SONG_STATE_CANCELLED
     again = (await shared.grpc.CancelSong(request, timeout=CALL_S)).song
     assert again == cancelled

@@ -11,7 +11,9 @@ from pathlib import Path
 
 RAW = Path(__file__).parents[2] / "services" / "lyrics" / "data" / "cmudict.dict.xz"
 
-Sound = tuple[tuple[str, ...], tuple[str, ...]]  # what stands before the stressed vowel, what follows from it on
+Sound = tuple[
+    tuple[str, ...], tuple[str, ...]
+]  # what stands before the stressed vowel, what follows from it on
 
 
 @cache
@@ -25,9 +27,11 @@ def dictionary() -> dict[str, list[list[str]]]:
 
 
 def last_word(line: str) -> str:
-    return re.findall(r"[a-z']+", line.lower())[-1].strip("'")
+    words: list[str] = re.findall(r"[a-z']+", line.lower())
+    return words[-1].strip("'")
 
 
+@cache
 def sounds(word: str) -> set[Sound]:
     result = set()
     for phonemes in dictionary().get(word, []):

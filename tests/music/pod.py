@@ -8,17 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from acesteps.music.v1 import music_service_pb2 as pb
 from acesteps.music.v1 import music_service_pb2_grpc as rpc
 from deploy.local.ports import LOOPBACK, free_ports
+from deploy.local.services import Readiness
 from services.common.errors import ServiceError, error_from_rpc
 from services.common.provenance import AttestationKey
 
@@ -72,18 +73,21 @@ class Pod:
     folder: Path
     slots: int = 2
     port: int = field(default_factory=lambda: free_ports(1)[0])
+    metrics_port: int = field(default_factory=lambda: free_ports(1)[0])
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.key = AttestationKey.new()
         self.key.save(self.folder / "pod.pem")
         self.log = self.folder / "log"
+        self._readiness = Readiness(self.port)
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Pod"]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MUSIC_")}
         environment |= {
             "MUSIC_GRPC_PORT": str(self.port),
+            "MUSIC_METRICS_PORT": str(self.metrics_port),
             "MUSIC_SLOTS": str(self.slots),
             "MUSIC_POD_ID": "pod-a",
             "MUSIC_ATTESTATION_KEY_FILE": str(self.folder / "pod.pem"),
@@ -100,13 +104,7 @@ class Pod:
             self.process.wait()
 
     def ready(self) -> bool:
-        with grpc.insecure_channel(f"{LOOPBACK}:{self.port}") as channel:
-            health = health_pb2_grpc.HealthStub(channel)
-            try:
-                answer = health.Check(health_pb2.HealthCheckRequest(service="readiness"), timeout=1)
-            except grpc.RpcError:
-                return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+        return self._readiness(self.process.pid)
 
     def wait_ready(self, ready: bool = True) -> None:
         began = time.monotonic()
@@ -114,6 +112,12 @@ class Pod:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() - began < START_PATIENCE_S, self.log.read_text()
             time.sleep(0.05)
+
+    def metric(self, name: str) -> float:
+        """One sample as Prometheus would scrape it; 0 when it is not there yet."""
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.metrics_port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + " ")), 0.0)
 
     @property
     def engine_pid(self) -> int:

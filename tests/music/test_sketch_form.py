@@ -54,7 +54,7 @@ def test_every_note_begins_in_its_bar(prompt: str, duration_s: float, lyrics: li
         start = clock.at(number)
         end = clock.at(number + 1) if number < clock.bars else clock.total
         bar = write_bar(made, number)
-        assert all(start <= note.at < end for note in (*bar.tones, *bar.strokes))
+        assert all(start <= at < end for at in [t.at for t in bar.tones] + [s.at for s in bar.strokes])
 
 
 def test_lyrics_that_fit_are_all_sung_in_order_one_note_for_each_syllable() -> None:

@@ -42,12 +42,26 @@ async def test_a_song_beyond_the_slots_is_refused_with_a_time_to_come_back(pod: 
 
 
 async def test_a_cancelled_song_frees_its_slot_at_once(pod: Pod) -> None:
-    for stream in [await _begun(pod) for _ in range(2)]:
-        await stream.aclose()
+    streams = [await _begun(pod) for _ in range(2)]
+    left_s = [await _time_left(stream) for stream in streams]
     began = time.monotonic()
-    for stream in [await _begun(pod) for _ in range(2)]:  # both slots
+    for stream in streams:
         await stream.aclose()
-    assert time.monotonic() - began < 2  # two whole songs of 240 s would take five times that
+    for stream in [await _begun(pod) for _ in range(2)]:  # both slots are free again
+        await stream.aclose()
+    assert time.monotonic() - began < min(left_s) / 2
+
+
+async def test_songs_and_slots_are_counted(pod: Pod) -> None:
+    counted = 'acesteps_music_songs_total{outcome="%s"}'
+    before = {outcome: pod.metric(counted % outcome) for outcome in ("ok", "cancelled")}
+    await (await _begun(pod)).aclose()
+    async with aclosing(await _begun(pod)):
+        assert pod.metric("acesteps_music_slots_busy") >= 1
+    await pod.song(spec())
+    assert pod.metric(counted % "ok") == before["ok"] + 1
+    assert pod.metric(counted % "cancelled") == before["cancelled"] + 2
+    assert pod.metric("acesteps_music_first_audio_seconds_count") >= 3
 
 
 async def test_a_deadline_ends_the_song_too(pod: Pod) -> None:
@@ -61,7 +75,7 @@ async def test_a_deadline_ends_the_song_too(pod: Pod) -> None:
 async def test_a_slow_reader_holds_the_engine_back_instead_of_filling_memory(own_pod: Pod) -> None:
     async with aclosing(own_pod.stream(spec(duration_s=LONG_S))) as stream:
         await anext(stream)
-        await asyncio.sleep(1.5)  # long enough to render a third of it, were nothing held back
+        await asyncio.sleep(1.0)  # long enough to render a fifth of it, were nothing held back
         ahead = 0
         began = time.monotonic()
         async for response in stream:
@@ -81,6 +95,7 @@ async def test_a_dead_engine_fails_its_song_and_is_replaced(own_pod: Pod) -> Non
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "ENGINE_DIED")
     own_pod.wait_ready()
     assert own_pod.engine_pid != dead
+    assert own_pod.metric("acesteps_music_engine_restarts_total") == 1
     assert (await own_pod.song(spec())).result.audio_bytes
 
 
@@ -137,3 +152,11 @@ async def _begun(pod: Pod) -> AsyncGenerator[pb.GenerateSongResponse, None]:
 async def _to_the_end(stream: AsyncGenerator[pb.GenerateSongResponse, None]) -> None:
     async for _ in stream:
         pass
+
+
+async def _time_left(stream: AsyncGenerator[pb.GenerateSongResponse, None]) -> float:
+    """Seconds that the song still needs, as its next progress says."""
+    async for response in stream:
+        if response.progress.eta_s:
+            return response.progress.eta_s
+    raise AssertionError("the song was over")

@@ -26,11 +26,7 @@ def decoded(file: bytes) -> tuple[NDArray[np.float32], av.AudioStream]:
     with av.open(io.BytesIO(file), "r") as container:
         stream = container.streams.audio[0]
         frames = [frame.to_ndarray() for frame in container.decode(stream)]
-        planar = frames[0].shape[0] == 2
-        samples = (
-            np.concatenate(frames, axis=1).T if planar else np.concatenate([f.reshape(-1, 2) for f in frames])
-        )
-        return samples, stream
+        return np.concatenate(frames, axis=1).T.astype(np.float32), stream
 
 
 def pcm_of(song: Heard) -> NDArray[np.int16]:

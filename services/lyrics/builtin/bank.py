@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,7 @@ class Ending:
     key: RhymeKey
     onset: RhymeKey
     other_keys: frozenset[RhymeKey]  # of the word's other pronunciations: "again" is said in two ways
-
-    @property
-    def fits_anyone(self) -> bool:
-        """Whether it can be said of somebody who is neither the speaker nor the one spoken to."""
-        return "{" not in self.text and "you" not in self.tags
+    fits_anyone: bool  # of somebody who is neither the speaker nor the one spoken to
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,11 @@ class Frame:
     slot: str
     fillers: tuple[str, ...]
 
-    def takes(self, ending: "Ending") -> bool:
-        """Whether the ending completes this frame grammatically."""
-        if ending.kind in SLOT_KINDS.get(self.slot, ()):
-            return True
-        return ending.kind in ANYONE_KINDS.get(self.slot, ()) and ending.fits_anyone
+    def takes(self, kind: str, fits_anyone: bool) -> bool:
+        """Whether endings of a kind complete this frame grammatically."""
+        return kind in SLOT_KINDS.get(self.slot, ()) or (
+            fits_anyone and kind in ANYONE_KINDS.get(self.slot, ())
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,8 @@ class Keyword:
 class Bank:
     """Everything that the lyricist can say."""
 
-    frames: Mapping[str, tuple[Frame, ...]]  # by role
+    # By role, and the kind and `fits_anyone` of the endings that complete them.
+    frames: Mapping[tuple[str, str, bool], tuple[Frame, ...]]
     endings: Mapping[RhymeKey, tuple[Ending, ...]]
     fillers: Mapping[str, tuple[Entry, ...]]
     hooks: tuple[Hook, ...]
@@ -154,23 +152,25 @@ class Bank:
 @cache
 def load() -> Bank:
     """The bank, read once; raises ValueError naming the file and line that is not as it should be."""
-    frames: dict[str, list[Frame]] = defaultdict(list)
+    frames: dict[tuple[str, str, bool], list[Frame]] = defaultdict(list)
     for frame in _frames():
-        for role in frame.roles:
-            frames[role].append(frame)
+        for role, kind, fits_anyone in product(frame.roles, ENDINGS, (False, True)):
+            if frame.takes(kind, fits_anyone):
+                frames[role, kind, fits_anyone].append(frame)
     endings: dict[RhymeKey, list[Ending]] = defaultdict(list)
     for kind, entry in _kinds("endings.txt", ENDINGS):
         # "us" rhymes with other words than "me": what ends in {me} is for a single speaker.
         tags = entry.tags | {"I"} if entry.text.endswith("}") else entry.tags
         word, key, onset = sound(entry.text)
         other_keys = frozenset(p.rhyme_key for p in pronunciation.pronunciations(word)) - {key}
-        ending = Ending(kind, entry.text, tags, word, key, onset, other_keys)
+        of_anyone = "{" not in entry.text and "you" not in tags
+        ending = Ending(kind, entry.text, tags, word, key, onset, other_keys, of_anyone)
         endings[ending.key].append(ending)
     fillers: dict[str, list[Entry]] = defaultdict(list)
     for kind, entry in _kinds("words.txt", FILLERS):
         fillers[kind].append(entry)
     return Bank(
-        frames={role: tuple(found) for role, found in frames.items()},
+        frames={use: tuple(found) for use, found in frames.items()},
         endings={key: tuple(found) for key, found in endings.items()},
         fillers={kind: tuple(found) for kind, found in fillers.items()},
         hooks=tuple(

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from services.lyrics.builtin import bank, form, stanza
 from services.lyrics.builtin import plan as plans
 from services.lyrics.builtin.form import SectionPlan
+from services.lyrics.builtin.lines import Written
 from services.lyrics.builtin.palette import Palette
 from services.lyrics.builtin.plan import SongPlan
-from services.lyrics.builtin.stanza import Memory, Order, Written
+from services.lyrics.builtin.stanza import Memory, Order
 from services.lyrics.document import Line, LyricDocument, Section, SectionTag
 from services.lyrics.engine import Brief, Event, Finished, LineWritten, Planned
 

@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Generic, TypeVar
 
@@ -43,40 +43,56 @@ class Palette:
     def __init__(self, words: Bank, plan: SongPlan) -> None:
         self.plan = plan
         self._words = words
-        taste = plan.taste
+        # Most of the bank shares a few hundred sets of tags.
+        self.liking = cache(plan.taste.liking)
         self.fillers = {
             kind: Urn.of(
-                (entry, taste.liking(entry.tags) * (_ANCHOR_FACTOR if entry.text in plan.anchors else 1.0))
+                (entry, self.liking(entry.tags) * (_ANCHOR_FACTOR if entry.text in plan.anchors else 1.0))
                 for entry in entries
             )
             for kind, entries in words.fillers.items()
         }
         self.endings = {
-            key: tuple((e, liking) for e in endings if (liking := taste.liking(e.tags)) > 0)
+            key: tuple((e, liking) for e in endings if (liking := self.liking(e.tags)) > 0)
             for key, endings in words.endings.items()
         }
         self.leads = {count: urn for count, urn in self._leads().items() if urn.items}
         self._frames: dict[tuple[str, str, bool], Urn[Frame]] = {}
+        self._rhymes: dict[tuple[str, int], dict[RhymeKey, float]] = {}
+        self._usable: dict[str, dict[RhymeKey, tuple[tuple[Ending, float], ...]]] = {}
 
     def frames(self, role: str, ending: Ending) -> Urn[Frame]:
         """Frames of a role that the ending completes."""
-        key = role, ending.kind, ending.fits_anyone
-        if key not in self._frames:
-            self._frames[key] = Urn.of(
-                (frame, self.plan.taste.liking(frame.tags) * (_RAP_FACTOR if "rap" in frame.tags else 1.0))
-                for frame in self._words.frames.get(role, ())
-                if frame.takes(ending)
+        return self._frames_for(role, ending.kind, ending.fits_anyone)
+
+    def usable(self, role: str) -> dict[RhymeKey, tuple[tuple[Ending, float], ...]]:
+        """By sound, the endings that some frame of a role leads to, with their weights."""
+        if role not in self._usable:
+            uses = {use[1:] for use in self._words.frames if use[0] == role and self._frames_for(*use).items}
+            self._usable[role] = {
+                key: tuple((e, weight) for e, weight in endings if (e.kind, e.fits_anyone) in uses)
+                for key, endings in self.endings.items()
+            }
+        return self._usable[role]
+
+    def _frames_for(self, role: str, kind: str, fits_anyone: bool) -> Urn[Frame]:
+        use = role, kind, fits_anyone
+        if use not in self._frames:
+            self._frames[use] = Urn.of(
+                (frame, self.liking(frame.tags) * (_RAP_FACTOR if "rap" in frame.tags else 1.0))
+                for frame in self._words.frames.get(use, ())
             )
-        return self._frames[key]
+        return self._frames[use]
 
     def rhymes(self, role: str, needed: int) -> dict[RhymeKey, float]:
         """Sounds with more than `needed` end words for a role that truly rhyme, with their weight."""
-        found = {}
-        for key, endings in self.endings.items():
-            usable = [(ending, liking) for ending, liking in endings if self.frames(role, ending).items]
-            if len({ending.onset for ending, _ in usable}) > needed:
-                found[key] = sum(liking for _, liking in usable) ** 0.5
-        return found
+        if (role, needed) not in self._rhymes:
+            self._rhymes[role, needed] = {
+                key: sum(weight for _, weight in endings) ** 0.5
+                for key, endings in self.usable(role).items()
+                if len(endings) > needed and len({ending.onset for ending, _ in endings}) > needed
+            }
+        return self._rhymes[role, needed]
 
     def _leads(self) -> dict[int, Urn[Entry]]:
         by_count: dict[int, list[Entry]] = defaultdict(list)

@@ -3,6 +3,7 @@
 Knows how a brief becomes a taste for some of the bank's words. Writes no lines.
 """
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class Taste:
         about = tags - _GRAMMAR
         if not about:
             return 1.0
-        wanted = sum(self.weights.get(tag, 0.0) for tag in about)
+        wanted = math.fsum(self.weights.get(tag, 0.0) for tag in about)  # the same in any order
         if wanted > 0:
             return 1.0 + 6.0 * min(wanted, 1.5)
         return 0.01 if about & _STYLES else 0.06

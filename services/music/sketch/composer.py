@@ -26,7 +26,8 @@ def write_bar(plan: Plan, bar: int) -> Bar:
     )
 
 
-def fullest_bar(plan: Plan) -> int:
-    """The bar to set the level by: the second of the section with the most energy, preferably a sung one."""
+def fullest_bars(plan: Plan) -> tuple[int, int]:
+    """First and last bar to set the level by, in the fullest section; two where lines are sung."""
     section = max(plan.form.sections, key=lambda s: (s.energy, len(s.lines), -s.first_bar))
-    return section.first_bar + min(1, section.bars - 1)
+    last = section.first_bar + min(1, section.bars - 1)
+    return (section.first_bar, last) if section.lines else (last, last)

@@ -6,6 +6,8 @@ Memory does not grow with the song. Knows the order of work; the music is in the
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from services.common.provenance import version_digest
 from services.music.engine import (
     Audio,
@@ -18,13 +20,14 @@ from services.music.engine import (
     RenderRequest,
     Started,
 )
-from services.music.sketch.composer import fullest_bar, write_bar
+from services.music.sketch.composer import fullest_bars, write_bar
 from services.music.sketch.drumkit import Drummer
 from services.music.sketch.instruments import Player
 from services.music.sketch.mastering import Master, fade_samples
-from services.music.sketch.mixer import Mixer
+from services.music.sketch.mixer import Mixer, Stereo
 from services.music.sketch.plan import Plan, make_plan
 from services.music.sketch.room import Room
+from services.music.sketch.score import Bar
 
 # Part of every attestation, as the weights digest: change it with anything that changes a sample.
 VERSION = "1.0.0"
@@ -73,19 +76,24 @@ def _played(plan: Plan, cancelled: Callable[[], bool]) -> Iterator[Event]:
         clock.total,
         fade_samples(clock.total - clock.at(clock.bars)),
     )
-    loudest = fullest_bar(plan)
     bounds = [*(clock.at(bar) for bar in range(clock.bars + 1)), clock.total]
-    master.set_level(
-        new_mixer().block(write_bar(plan, loudest), bounds[loudest], bounds[loudest + 1] - bounds[loudest])
-    )
+
+    def sound(mixer: Mixer, bar: Bar, number: int) -> Stereo:
+        return mixer.block(bar, bounds[number], bounds[number + 1] - bounds[number])
+
+    sound_check = new_mixer()
+    first, last = fullest_bars(plan)
+    if first:  # a line that is sung there may begin with a breath before
+        sound(sound_check, Bar(phrases=write_bar(plan, first - 1).phrases), first - 1)
+    fullest = [sound(sound_check, write_bar(plan, number), number) for number in range(first, last + 1)]
+    master.set_level(np.concatenate(fullest))
     mixer, steps, began = new_mixer(), clock.bars + 1, time.monotonic()
     yield Progress("rendering", 0, steps)
     for bar in range(steps):
         if cancelled():
             raise RenderCancelled
-        start, n = bounds[bar], bounds[bar + 1] - bounds[bar]
-        yield Audio(master.block(mixer.block(write_bar(plan, bar), start, n)))
+        yield Audio(master.block(sound(mixer, write_bar(plan, bar), bar)))
         # by samples, not bars: the ending is longer or shorter than a bar
-        left = (clock.total - start - n) / max(start + n, 1)
+        left = (clock.total - bounds[bar + 1]) / bounds[bar + 1]
         yield Progress("rendering", bar + 1, steps, (time.monotonic() - began) * left)
     yield Audio(master.flush())

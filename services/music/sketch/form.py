@@ -121,13 +121,13 @@ def _clock(reading: Reading, total: int) -> Clock:
 def _fitting(tempo: float, duration_s: float) -> float:
     """A tempo within 4 % at which whole phrases fill the song and leave most of a bar for the last chord."""
     usual_end_s = min(max(60 / tempo * BEATS * 0.8, 1.6), duration_s * 0.35)
-    for phrase in (4, 2, 1):
-        for scale in (1.0, 0.75, 1.3, 0.6, 1.6):
-            played_s = duration_s - usual_end_s * scale
-            bars = max(round(played_s * tempo / 60 / BEATS / phrase), 1) * phrase
-            fitted = bars * 60 * BEATS / played_s
-            if abs(fitted / tempo - 1) < 0.04:
-                return fitted
+    endings = [(phrase, scale) for phrase in (4, 2, 1) for scale in (1.0, 0.75, 1.3)]
+    for phrase, scale in (*endings, (1, 0.6), (1, 1.6)):
+        played_s = duration_s - usual_end_s * scale
+        bars = max(round(played_s * tempo / 60 / BEATS / phrase), 1) * phrase
+        fitted = bars * 60 * BEATS / played_s
+        if abs(fitted / tempo - 1) < 0.04:
+            return fitted
     return tempo
 
 

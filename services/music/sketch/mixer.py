@@ -28,7 +28,7 @@ _BUSES: Mapping[str, tuple[float, float]] = {
     "pad": (-7.5, 1.0),
     "arp": (-7.0, 1.0),
     "lead": (-3.5, 0.9),
-    "voice": (-2.0, 0.7),
+    "voice": (-3.0, 0.7),
 }
 # dB of each piece against the kick.
 _PIECES: Mapping[str, float] = {

@@ -216,31 +216,37 @@ class Blown:
         hold = samples(max(hold_s, 0.08))
         n = hold + samples(self.release_s)
         loudness = envelope(n, hold, min(self.attack_s, hold_s * 0.6), 1.5, 0.85, self.release_s)
-        voices = [self._player(hz, n, strength, rng, loudness) for _ in range(self.section)]
+        # Two players are enough work; who sits behind them is heard through the room, a moment later.
+        voices = [self._player(hz, n, strength, rng, loudness) for _ in range(min(self.section, 2))]
         if self.breath:
             air = bandpass(noise(n, rng), min(hz * 1.5, 3_000), min(hz * 6, 9_000))
             voices[0] += np.float32(self.breath * self.section) * loudness * air
         if self.section == 1:
             return leveled(voices[0])
-        sides = [np.sum(voices[i::2], axis=0, dtype=np.float32) for i in (0, 1)]
-        return leveled(np.stack(sides, axis=1))
+        front = np.stack(voices, axis=1)
+        sound = front.copy()
+        for delay_s in (0.023, 0.037)[: self.section - 2]:
+            behind = samples(delay_s)
+            sound[behind:] += front[: n - behind, ::-1]
+        fade_out(sound[:, 0], 256)
+        fade_out(sound[:, 1], 256)
+        return leveled(sound)
 
     def _player(
         self, hz: float, n: int, strength: float, rng: np.random.Generator, loudness: Signal
     ) -> Signal:
         drift = 1 + rng.uniform(-4, 4) / 1200 if self.section > 1 else 1.0
         frequency = _bent(hz * drift, n, self.vibrato_cents, self.vibrato_hz * rng.uniform(0.94, 1.06))
-        if not isinstance(frequency, np.ndarray):
-            frequency = np.full(n, frequency)
         phase = cycles(frequency, n, rng.random())
-        out = np.zeros(n, dtype=np.float32)
-        growth = loudness
-        audible = min(self.harmonics, int(_CEILING_HZ / hz))
+        out, register = np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
+        growth, audible = loudness, min(self.harmonics, int(_CEILING_HZ / hz))
         for k, wave in enumerate(harmonics(phase, audible), start=1):
             weight = k ** -(self.tilt + 0.5 * (1 - strength)) * (1.0 if k % 2 else self.odd)
             weight *= 1 + sum(g * np.exp(-(((hz * k - c) / w) ** 2)) for c, w, g in self.formants)
-            out += np.float32(weight) * growth * wave
-            if k % 3 == 0:
+            register += np.float32(weight) * wave
+            if k % 3 == 0 or k == audible:
+                out += register * growth
+                register[:] = 0
                 growth = growth * loudness  # brightness follows loudness, as in all of these
         return out
 

@@ -41,13 +41,18 @@ def sine(phase: Cycles) -> Signal:
 
 
 def harmonics(phase: Cycles, count: int) -> Iterator[Signal]:
-    """sin(2πk·phase) for k = 1 … count, by Chebyshev's recurrence: one sine computed, the others added up."""
+    """sin(2πk·phase) for k = 1 … count, by Chebyshev's recurrence: one sine computed, the others added up.
+
+    Each is valid until the next but one is asked for: the buffers are used again.
+    """
     angle = ((phase - np.floor(phase)) * _TWO_PI).astype(np.float32)
     twice_cosine = np.float32(2) * np.cos(angle)
-    previous, current = np.zeros_like(angle), np.sin(angle)
+    previous, current, following = np.zeros_like(angle), np.sin(angle), angle
     for _ in range(count):
         yield current
-        previous, current = current, twice_cosine * current - previous
+        np.multiply(twice_cosine, current, out=following)
+        np.subtract(following, previous, out=following)
+        previous, current, following = current, following, previous
 
 
 def saw(frequency: float | Cycles, n: int, start: float = 0.0) -> Signal:

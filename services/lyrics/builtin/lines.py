@@ -1,0 +1,126 @@
+"""Makes one line: a frame filled, its articles, capitals and question mark right, its syllables counted.
+
+Knows what a line is made of. Knows nothing of the lines around it.
+"""
+
+import random
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import pairwise
+
+from services.lyrics import pronunciation
+from services.lyrics.builtin import bank
+from services.lyrics.builtin.bank import SLOT, Ending, Frame, Hook, RhymeKey, sound
+from services.lyrics.builtin.palette import Palette, syllables
+
+_TOPICAL = 2.5  # liking above which a piece is about the song's subjects
+_STEM = 4  # letters that tell images apart: "dream" and "dreaming" are one
+_ARTICLE = re.compile(r"\b([Aa])n? (?=([A-Za-z']+))")
+_QUESTION = re.compile(r"^(?:what|who|why|how|where|was|is|did|do|will|won't|could|don't you)\b")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished line and what it was made of; `frame` is empty for a hook."""
+
+    text: str
+    syllables: int
+    word: str  # the last one
+    key: RhymeKey
+    onset: RhymeKey
+    stems: frozenset[str]  # of the words with an image
+    opening: tuple[str, ...]  # the first two words
+    frame: str = ""
+    kind: str = ""  # of the ending
+    ending: str = ""
+    lead: str = ""
+    topical: int = 0  # pieces that belong to the song's subjects
+
+
+def fill(
+    frame: Frame, ending: Ending, palette: Palette, used_leads: Collection[str], rng: random.Random
+) -> Written | None:
+    """The frame with its slots filled; None when an image would stand in it twice."""
+    theme, say = palette.plan.theme, palette.plan.speaker.say
+    themed = {"theme": theme.phrase, "call": theme.call}
+    entries = [palette.fillers[kind].draw(rng) for kind in frame.fillers]
+    pieces = [*(say(entry.text) for entry in entries), say(ending.text)]
+    rest = iter(pieces)
+    text = SLOT.sub(lambda slot: themed.get(slot[1]) or next(rest), say(frame.text))
+    pieces += [phrase for slot, phrase in themed.items() if f"{{{slot}}}" in frame.text]
+    count = syllables(say(frame.text)) + sum(map(syllables, pieces))
+    lead = _lead(count, frame, palette, rng)
+    if lead in used_leads:
+        lead = ""
+    if lead:
+        text, count = f"{say(lead)} {text}", palette.plan.syllables
+    words = pronunciation.words(text)
+    stems = _stems(words)
+    if len(set(stems)) < len(stems) or any(a == b for a, b in pairwise(words)):
+        return None
+    if "ask" in frame.tags and _QUESTION.match(text):
+        text += "?"
+    tags = [frame.tags, ending.tags, *(entry.tags for entry in entries)]
+    return Written(
+        text=_finish(text),
+        syllables=count,
+        word=ending.word,
+        key=ending.key,
+        onset=ending.onset,
+        stems=frozenset(stems),
+        opening=tuple(words[:2]),
+        frame=frame.text,
+        kind=ending.kind,
+        ending=ending.text,
+        lead=lead,
+        topical=sum(palette.liking(piece) > _TOPICAL for piece in tags),
+    )
+
+
+def hook_line(hook: Hook, palette: Palette) -> Written:
+    """The hook as a line; one that is too short for the song's meter is said twice, or begins with "Oh"."""
+    text = palette.plan.speaker.say(hook.text.replace("{theme}", palette.plan.theme.phrase))
+    own = syllables(text)
+    missing = palette.plan.syllables - own
+    again = text if text.startswith("I ") else text[:1].lower() + text[1:]
+    if missing >= own - 1:
+        text = f"{text}, {again}"
+    elif missing >= 2:
+        text = f"Oh, {again}" if missing == 2 else f"Oh, oh, {again}"
+    word, key, onset = sound(text)
+    words = pronunciation.words(text)
+    return Written(
+        text=_finish(text),
+        syllables=syllables(text),
+        word=word,
+        key=key,
+        onset=onset,
+        stems=frozenset(_stems(words)),
+        opening=tuple(words[:2]),
+    )
+
+
+def _lead(count: int, frame: Frame, palette: Palette, rng: random.Random) -> str:
+    """An opening such as "Truth be told," for a line that is too short in a song of long lines, or ""."""
+    missing = palette.plan.syllables - count
+    if not palette.plan.taste.rap or missing not in palette.leads or "ask" in frame.tags:
+        return ""
+    return palette.leads[missing].draw(rng).text
+
+
+def _stems(words: list[str]) -> list[str]:
+    plain = bank.words_of("function")
+    return [word[:_STEM].rstrip("s'") for word in words if word not in plain]
+
+
+def _finish(text: str) -> str:
+    """Articles by sound ("an hour"), first letter a capital."""
+    text = _ARTICLE.sub(lambda m: f"{m[1]}{'n' if _starts_with_vowel(m[2].lower()) else ''} ", text)
+    return text[:1].upper() + text[1:]
+
+
+def _starts_with_vowel(word: str) -> bool:
+    if not pronunciation.is_known(word):
+        return word[:1] in "aeiou"
+    return pronunciation.pronunciations(word)[0].phonemes[0][-1].isdigit()

@@ -1,0 +1,123 @@
+"""The gateway with the real lyrics and music services, each in its own process."""
+
+import asyncio
+import hashlib
+import io
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+import soundfile
+
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from deploy.local.ports import free_ports
+from deploy.local.postgres import Database
+from deploy.local.processes import Child
+from deploy.local.services import describe_engine, service_command
+from services.common.trust import TrustBundle, verify
+from services.gateway.database import open_database
+from tests.gateway.mesh import CREATOR, NOBODY, Gateway, gateway
+from tests.signer.attested import POD
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Where lyrics and music listen, once both are ready."""
+    folder = tmp_path_factory.mktemp("services")
+    POD.key.save(folder / "pod.pem")
+    lyrics, music = free_ports(2)
+    own = {"lyrics": {}, "music": {"ATTESTATION_KEY_FILE": folder / "pod.pem", "POD_ID": "test"}}
+    with ExitStack() as stack:
+        children = [
+            Child(service_command(name, port, own[name], folder / f"{name}.log", ()), lambda line: None)
+            for name, port in (("lyrics", lyrics), ("music", music))
+        ]
+        for child in children:
+            stack.callback(child.stop)
+            child.start()
+        for child in children:
+            child.wait_ready()
+        yield {"lyrics": f"127.0.0.1:{lyrics}", "music": f"127.0.0.1:{music}"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def real(
+    targets: dict[str, str], new_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gateway]:
+    async with gateway(
+        database_url=new_database().gateway_dsn,
+        objects_url=tmp_path_factory.mktemp("objects").as_uri(),
+        lyrics_target=targets["lyrics"],
+        music_target=targets["music"],
+        signer_target=NOBODY,
+    ) as opened:
+        yield opened
+
+
+async def test_a_sung_song_sounds_at_once(real: Gateway) -> None:
+    waits_s = []
+    for _ in range(3):  # tests of others may keep the machine busy for a moment
+        asked_at = time.monotonic()
+        song = await real.create(instrumental=False, duration_s=10.0)
+        assert await anext(real.listen(song.id))
+        waits_s.append(time.monotonic() - asked_at)
+        await real.ended(song.id)
+        if waits_s[-1] < 1.5:
+            return
+    raise AssertionError(f"first audio after {waits_s} s")
+
+
+async def test_a_sung_song_is_whole_and_attested(real: Gateway, targets: dict[str, str]) -> None:
+    song = await real.create(instrumental=False, duration_s=10.0, creator_address=CREATOR, seed=7)
+    audio = await real.audio(song.id)
+    song = await real.ended(song.id)
+    assert hashlib.sha256(audio).hexdigest() == song.audio.sha256
+    assert [section for section in song.lyrics.sections if section.lines]
+    assert song.title
+    assert song.music.genre
+    wav = await real.http.get(f"/v1/songs/{song.id}/audio", params={"format": "wav"})
+    pcm, rate = soundfile.read(io.BytesIO(wav.content), dtype="int16")
+    assert (len(pcm), rate) == (441_000, 44_100)
+    assert hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest() == song.audio.pcm_sha256
+    engine = await asyncio.to_thread(describe_engine, int(targets["music"].rpartition(":")[2]))
+    trusted = POD.trusted(weights_digests=(engine.weights_digest,))
+    statement = verify(
+        await envelope_of(real, song), TrustBundle(version=1, keys=(trusted,)), datetime.now(UTC)
+    )
+    assert (statement.song_id, statement.audio_sha256.hex()) == (song.id, song.audio.sha256)
+    assert (statement.creator_address, statement.seed) == (CREATOR, 7)
+
+
+async def envelope_of(real: Gateway, song: pb.Song) -> bytes:
+    dsn = real.settings.database_url.get_secret_value()
+    async with open_database(dsn, connections=1) as database:
+        return bytes(await database.value("SELECT envelope FROM songs WHERE id = $1", UUID(song.id)))
+
+
+async def test_own_words_are_sung(real: Gateway) -> None:
+    words = "[verse]\nrain on the roof, rain on the pane\nI hum along and it rains again\n"
+    song = await real.ended((await real.create(instrumental=False, lyrics=words, duration_s=10.0)).id)
+    assert song.state == pb.SONG_STATE_SUCCEEDED, song.failure
+    lines = [line.text for section in song.lyrics.sections for line in section.lines]
+    assert lines == words.splitlines()[1:]
+
+
+async def test_the_same_seed_gives_the_same_samples_and_another_file(real: Gateway) -> None:
+    first, second = [await real.ended((await real.create(seed=7)).id) for _ in range(2)]
+    assert first.audio.pcm_sha256 == second.audio.pcm_sha256
+    assert first.audio.sha256 != second.audio.sha256
+
+
+async def test_a_long_song_stops_when_it_is_cancelled_and_frees_its_pod(real: Gateway) -> None:
+    song = await real.create(duration_s=240.0)
+    await anext(real.listen(song.id))
+    await real.http.post(f"/v1/songs/{song.id}:cancel")
+    begun = time.monotonic()
+    assert (await real.ended((await real.create()).id)).state == pb.SONG_STATE_SUCCEEDED
+    assert time.monotonic() - begun < 5.0

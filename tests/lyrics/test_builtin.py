@@ -1,0 +1,248 @@
+"""The built-in lyricist: schemes hold by a second reading of the dictionary, seeds decide, grammar holds."""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from contextlib import aclosing
+from functools import cache
+from statistics import median
+
+import pytest
+
+from services.lyrics import pronunciation, timing
+from services.lyrics.builtin import bank, composer
+from services.lyrics.builtin.engine import BuiltinEngine
+from services.lyrics.document import LyricDocument, SectionTag, parse, print_display
+from services.lyrics.engine import RHYME_SCHEMES, Brief, Finished, LineWritten, Planned
+from services.lyrics.review import review
+from tests.lyrics import cmudict
+
+THEMES = (
+    "Nujabes-inspired jazz hop about rainy Tokyo nights, 86 BPM",
+    "the ocean at midnight",
+    "A melancholic ballad for my grandmother who taught me to sing",
+    "heartbreak",
+    "robots falling in love",
+    "growing up in a small town",
+    "asdf qwer",
+    "a rap about the hustle",
+    "New York City",
+    "being stuck in traffic",
+    "Christmas morning with my family",
+)
+GENRES = (
+    "",
+    "rock",
+    "hip hop",
+    "jazz hop",
+    "country",
+    "techno",
+    "gospel",
+    "lullaby",
+    "reggae",
+    "no such genre",
+)
+MOODS = ("", "sad", "happy", "dark", "epic", "nostalgic", "unheard-of")
+DURATIONS = (5.0, 12.0, 30.0, 60.0, 120.0)
+SEEDS = 200
+
+
+def write(brief: Brief) -> LyricDocument:
+    *_, last = composer.compose(brief)
+    assert isinstance(last, Finished)
+    return last.document
+
+
+def brief_of(seed: int) -> Brief:
+    return Brief(
+        theme=THEMES[seed % len(THEMES)],
+        seed=seed,
+        duration_s=DURATIONS[seed % len(DURATIONS)],
+        genre=GENRES[seed % len(GENRES)],
+        mood=MOODS[seed % len(MOODS)],
+        rhyme_scheme=("", *RHYME_SCHEMES)[seed % 6 if seed % 2 else 0],
+    )
+
+
+@cache
+def songs() -> list[tuple[Brief, LyricDocument]]:
+    return [(brief, write(brief)) for brief in map(brief_of, range(SEEDS))]
+
+
+def verse_lines(document: LyricDocument) -> set[str]:
+    return {line.text for s in document.sections if s.tag is SectionTag.VERSE for line in s.lines}
+
+
+def test_every_stanza_follows_its_scheme() -> None:
+    faults = [
+        (brief.seed, fault)
+        for brief, document in songs()
+        for section in document.sections
+        if len(section.lines) > 1
+        for fault in cmudict.scheme_faults([line.text for line in section.lines], section.rhyme_scheme)
+    ]
+    assert faults == []
+
+
+def test_scheme_that_is_asked_for_is_the_scheme_of_every_stanza_of_four() -> None:
+    for brief, document in songs():
+        for section in document.sections:
+            if brief.rhyme_scheme and len(section.lines) == 4:
+                assert section.rhyme_scheme == brief.rhyme_scheme
+
+
+def test_every_song_passes_the_review() -> None:
+    for brief, document in songs():
+        judged = review(document, brief.duration_s)
+        assert judged.passed, (brief.seed, judged.findings)
+        assert judged.score > 0.85, (brief.seed, judged)
+
+
+def test_grammar_that_can_be_checked_is_kept() -> None:
+    wrong = re.compile(
+        r"\ba [aeio]\w|\ban [bcdfgjklmnpqrstvwxz]|\b(\w+) \1\b|\bwe (?:was|am)\b|\bI (?:were|are)\b|[{}]|  ",
+        re.IGNORECASE,
+    )
+    fine = re.compile(r"\ba (?:one|used|uni|uku|eu)|\ban hour", re.IGNORECASE)
+    for brief, document in songs():
+        for text in (*(line.text for line in document.lines), document.title):
+            found = wrong.search(text)
+            assert not found or fine.search(text), (brief.seed, text)
+            assert text[0].isupper(), (brief.seed, text)
+
+
+def test_lines_do_not_come_back_but_in_choruses() -> None:
+    for brief, document in songs():
+        others = [
+            line.text
+            for section in document.sections
+            if section.tag not in (SectionTag.CHORUS, SectionTag.PRE_CHORUS)
+            for line in section.lines
+        ]
+        assert len(others) == len(set(others)), brief.seed
+
+
+def test_seeds_of_one_theme_share_few_lines() -> None:
+    counts = Counter(
+        line for seed in range(25) for line in verse_lines(write(Brief("the ocean at midnight", seed, 60.0)))
+    )
+    shared = sum(count - 1 for count in counts.values())
+    assert shared <= 0.05 * counts.total()
+
+
+def test_the_same_brief_gives_the_same_document() -> None:
+    for brief, document in songs()[:20]:
+        assert write(brief) == document
+
+
+def test_document_survives_print_and_parse() -> None:
+    for _, document in songs()[::10]:
+        again = parse(print_display(document.sections)).sections
+        assert [(s.tag, s.lines) for s in again] == [(s.tag, s.lines) for s in document.sections]
+
+
+def test_theme_is_sung_and_its_tempo_genre_and_artist_are_not() -> None:
+    for seed in range(8):
+        document = write(Brief(THEMES[0], seed, 120.0))
+        text = " ".join(line.text for line in document.lines).lower()
+        assert "rainy tokyo nights" in text
+        assert not re.search(r"nujabes|bpm|jazz hop|\d", text)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "low", "high"),
+    [(5.0, 1, 2), (10.0, 2, 2), (30.0, 4, 6), (180.0, 24, 40), (600.0, 60, 120)],
+)
+def test_length_decides_the_number_of_lines(duration_s: float, low: int, high: int) -> None:
+    for tempo_bpm in (40.0, 86.0, 120.0, 220.0):
+        document = write(Brief("the sea", 7, duration_s, tempo_bpm=tempo_bpm))
+        assert low <= len(document.lines) <= high, tempo_bpm
+        sung = sum(pronunciation.syllables(line.text) for line in document.lines)
+        assert sung / timing.sung_seconds(duration_s) < timing.WARN_SYLLABLES_PER_S
+
+
+def test_facts_of_three_minutes() -> None:
+    assert timing.lines_that_fit(180.0, 120.0) == 36
+
+
+def test_title_is_the_hook() -> None:
+    for brief, document in songs():
+        text = " ".join(line.text for line in document.lines).lower()
+        assert re.sub(r"\W", "", document.title.lower()) in re.sub(r"\W", "", text), brief.seed
+
+
+def test_every_ending_rhymes_in_one_way_only_and_with_something() -> None:
+    for key, endings in bank.load().endings.items():
+        assert len({ending.onset for ending in endings}) > 1, key
+        for ending in endings:
+            assert pronunciation.has_one_rhyme(ending.word), ending
+
+
+def test_words_of_the_bank_that_the_dictionary_lacks_are_counted_right() -> None:
+    words = bank.load()
+    texts = [e.text for kind in words.fillers.values() for e in kind]
+    texts += [e.text for kind in words.endings.values() for e in kind]
+    texts += [f.text for kind in words.frames.values() for f in kind] + [h.text for h in words.hooks]
+    spoken = " ".join(re.sub(r"\{[^}]*\}", " ", text) for text in texts)
+    unknown = {w for w in pronunciation.words(spoken) if not pronunciation.is_known(w)}
+    assert {word: pronunciation.word_syllables(word) for word in unknown} == {
+        "backbeat": 2, "bassline": 2, "café": 2, "foghorn": 2, "hummed": 1, "matchstick": 2, "mixtape": 2,
+        "pocketknife": 3, "sparkler": 2, "stargazing": 3, "streetlight": 2, "streetlights": 2, "sunbeams": 2,
+    }  # fmt: skip
+
+
+def test_bank_is_as_large_as_it_is_meant_to_be() -> None:
+    words = bank.load()
+    assert len({frame.text for frames in words.frames.values() for frame in frames}) >= 400
+    assert sum(map(len, words.endings.values())) >= 2_000
+    assert sum(map(len, words.fillers.values())) >= 500
+
+
+async def test_events_come_in_song_order_and_match_the_document() -> None:
+    engine = BuiltinEngine()
+    events = [event async for event in engine.write(Brief("the sea", 3, 90.0))]
+    engine.close()
+    first, *lines, last = events
+    assert isinstance(first, Planned)
+    assert isinstance(last, Finished)
+    assert first.lines_total == len(lines) == len(last.document.lines)
+    for line in lines:
+        assert isinstance(line, LineWritten)
+        section = last.document.sections[line.section_index]
+        assert (section.tag, section.label) == (line.tag, line.label)
+        assert section.lines[line.line_index].text == line.text
+
+
+async def test_event_loop_goes_on_while_a_long_song_is_written() -> None:
+    engine, gaps = BuiltinEngine(), []
+    await engine.open()
+
+    async def tick() -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.001)
+            gaps.append(time.monotonic() - began)
+
+    ticking = asyncio.create_task(tick())
+    for seed in range(3):
+        async with aclosing(engine.write(Brief("the sea", seed, 600.0))) as events:
+            assert len([event async for event in events]) > 60
+    ticking.cancel()
+    engine.close()
+    assert median(gaps) < 0.02  # the odd one is the machine's
+
+
+async def test_song_that_is_closed_leaves_the_thread_to_the_next() -> None:
+    engine = BuiltinEngine()
+    await engine.open()
+    waiting = [engine.write(Brief("the sea", seed, 600.0)) for seed in range(20)]
+    firsts = [await anext(song) for song in waiting[:1]]
+    for song in waiting:
+        await song.aclose()
+    began = time.monotonic()
+    *_, last = [event async for event in engine.write(Brief("the sea", 99, 5.0))]
+    engine.close()
+    assert firsts
+    assert isinstance(last, Finished)
+    assert time.monotonic() - began < 2.0  # twenty long songs take longer

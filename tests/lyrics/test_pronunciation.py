@@ -1,0 +1,87 @@
+"""How words sound: the dictionary, words that it lacks, rhyme and its strengths."""
+
+import time
+
+import pytest
+
+from services.lyrics import pronunciation
+from services.lyrics.pronunciation import last_word, rhyme_key, rhyme_strength, syllables
+from tests.lyrics import cmudict
+
+
+@pytest.mark.parametrize(
+    ("word", "key"),
+    [
+        ("night", ("AY", "T")),
+        ("tonight", ("AY", "T")),
+        ("river", ("IH", "V", "ER")),
+        ("lullaby", ("AY",)),  # the second stress counts too
+        ("the", ("AH",)),  # no stress at all
+    ],
+)
+def test_rhyme_runs_from_the_last_stressed_vowel(word: str, key: tuple[str, ...]) -> None:
+    assert rhyme_key(word) == key
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("Rainy Tokyo nights", 6),
+        ("I’m walking home, half-asleep", 7),
+        ("rainin' on Luna's rooftop", 7),
+        ("room 27", 4),
+        ("さくら", 3),
+        ("voilà, Straße, любовь", 6),
+        ("...", 0),
+        ("", 0),
+    ],
+)
+def test_syllables_are_counted_in_what_people_write(line: str, count: int) -> None:
+    assert syllables(line) == count
+
+
+@pytest.mark.parametrize(
+    ("word", "like"),
+    [
+        ("rainin'", "cabin"),
+        ("zorbtown", "down"),
+        ("luna's", "lunas"),
+        ("hummed", "numbed"),
+        ("kids'", "lids"),
+    ],
+)
+def test_word_that_the_dictionary_lacks_is_read_from_its_parts(word: str, like: str) -> None:
+    assert rhyme_key(word)[-1] == rhyme_key(like)[-1]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "strength"),
+    [
+        ("rain", "train", 1.0),
+        ("again", "rain", 1.0),  # said in two ways, one of which rhymes
+        ("rain", "reign", 0.4),
+        ("rain", "rain", 0.4),
+        ("time", "line", 0.6),
+        ("rain", "stone", 0.0),
+        ("rain", "", 0.0),
+    ],
+)
+def test_rhyme_strength(a: str, b: str, strength: float) -> None:
+    assert rhyme_strength(a, b) == rhyme_strength(b, a) == strength
+
+
+def test_usual_pronunciation_agrees_with_the_raw_dictionary() -> None:
+    for word in list(cmudict.dictionary())[::97]:
+        if word.isalpha():
+            assert pronunciation.pronunciations(word)[0].phonemes == tuple(cmudict.dictionary()[word][0])
+
+
+def test_last_word_passes_over_punctuation() -> None:
+    assert last_word("Won’t you come home?!") == "home"
+
+
+def test_dictionary_is_read_in_less_than_a_second() -> None:
+    pronunciation._entries.cache_clear()
+    began = time.monotonic()
+    assert pronunciation.load() > 130_000
+    assert time.monotonic() - began < 1.0

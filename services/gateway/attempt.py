@@ -32,10 +32,10 @@ from services.gateway.titles import LONGEST_TITLE, title_of
 
 _log = logging.getLogger(__name__)
 
-# A busy pod that gives no hint is asked again after this long.
+# A pod that gives no hint is asked again after this long.
 BUSY_DELAY_S = 1.0
 # The pods', not the song's.
-_NOT_ITS_FAULT = ("POD_BUSY", NO_POD_READY)
+_NOT_ITS_FAULT = ("POD_BUSY", "ENGINE_STARTING", NO_POD_READY)
 # These would be the same at the next attempt.
 _FINAL = (InvalidField, InvalidRequest, OutOfRange, FailedPrecondition, Unimplemented)
 

@@ -44,7 +44,7 @@ async def serve_http(
         raise StartError(f"cannot listen on {host}:{port} (is the port taken?): {error.strerror}") from error
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http="h11",  # bounds the size of headers, which the faster parser does not
         ws="none",
         lifespan="off",
         log_config=None,

@@ -26,7 +26,8 @@ async def test_a_song_that_fails_too_often_is_failed_with_the_last_reason(pods: 
 async def test_a_busy_pod_is_no_failure_and_its_hint_is_kept(pods: Mesh) -> None:
     gateway = await pods.open(max_failures=1)
     busy = ResourceExhausted("POD_BUSY", "every slot is taken", retry_delay_s=0.3)
-    pods.music.follow(*(Script(error=busy) for _ in range(3)))
+    starting = Unavailable("ENGINE_STARTING", "not up yet", retry_delay_s=0.3)
+    pods.music.follow(*(Script(error=error) for error in (busy, starting, busy)))
     begun = time.monotonic()
     song = await gateway.ended((await gateway.create()).id)
     assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 4)

@@ -22,6 +22,7 @@ def read(text: str) -> theme.Theme:
         ("Write a song about how we met in Paris", "Paris"),
         ("My cat Luna knocked over my coffee again", "my cat Luna"),
         ("birthday song for Anna", "Anna"),
+        ("a waltz about Max and me", "Max and me"),
         ("a lonely robot in space", "a lonely robot in space"),
         ("lighthouse", "the lighthouse"),
         ("grandma", "my grandma"),

@@ -41,7 +41,7 @@ class Written:
 def fill(
     frame: Frame, ending: Ending, palette: Palette, used_leads: Collection[str], rng: random.Random
 ) -> Written | None:
-    """The frame with its slots filled; None when an image would stand in it twice."""
+    """The frame with its slots filled; None when an image or the speaker would stand in it twice."""
     theme, say = palette.plan.theme, palette.plan.speaker.say
     themed = {"theme": theme.phrase, "call": theme.call}
     entries = [palette.fillers[kind].draw(rng) for kind in frame.fillers]
@@ -57,7 +57,8 @@ def fill(
         text, count = f"{say(lead)} {text}", palette.plan.syllables
     words = pronunciation.words(text)
     stems = _stems(words)
-    if len(set(stems)) < len(stems) or any(a == b for a, b in pairwise(words)):
+    twice = max(words.count("me"), words.count("us")) > 1 or any(a == b for a, b in pairwise(words))
+    if twice or len(set(stems)) < len(stems):
         return None
     if "ask" in frame.tags and _QUESTION.match(text):
         text += "?"

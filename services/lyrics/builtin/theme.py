@@ -181,7 +181,11 @@ def _cased(tokens: list[str], words: Bank, *, explicit: bool) -> list[str]:
     cased = []
     for i, token in enumerate(tokens):
         known = words.keywords.get(_plain(token))
-        capital = token[:1].isupper() and (i > 0 or explicit) and not shouting
+        # At the start of a text a capital says nothing, but for "Ana and the wolves".
+        sure = i > 0 or explicit or [_plain(other) for other in tokens[1:2]] == ["and"]
+        capital = (
+            token[:1].isupper() and sure and not shouting and _plain(token) not in bank.words_of("other")
+        )
         name = known.noun == "name" if known else capital and _plain(token) not in bank.words_of("determiner")
         acronym = token.isupper() and 1 < len(token) <= 4 and not shouting
         cased.append(token if acronym else token.capitalize() if name else token.lower())
@@ -205,7 +209,7 @@ def _with_article(tokens: list[str], words: Bank) -> str:
         if len(tokens) == 2 and not plural and (object_ is None or object_.noun == "count"):
             return phrase if tokens[1].lower() in bank.words_of("other") else ""
         return phrase if len(tokens) > 1 or is_noun else ""
-    if all(token[:1].isupper() for token in tokens):
+    if tokens[0][:1].isupper() and (tokens[1:2] == ["and"] or all(t[:1].isupper() for t in tokens)):
         return phrase
     if (known is not None and not is_noun) or (noun in bank.words_of("other") and not is_noun):
         return ""

@@ -1,0 +1,107 @@
+"""A goldens file: the arguments of each case, and every recorded tensor by its name.
+
+Reads; computes nothing. `PREFIX.json` holds the cases and says which tiny checkpoint they are of; `PREFIX.safetensors`,
+and any `PREFIX.*.safetensors` beside it, hold the tensors.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+INT16_SCALE = 1 / 32768
+"""Samples may be kept as 16-bit PCM, a sixth of the tolerance: half the size."""
+
+
+class GoldensError(ValueError):
+    """The files are not goldens of this format; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """The released pipeline's arguments of one case, under the names that the file gives them."""
+
+    task: str
+    prompt: str
+    lyric_ids: tuple[int, ...] | None
+    seeds: tuple[int, ...]
+    retake_seeds: tuple[int, ...]
+    steps: int
+    duration: float
+    guidance_scale: float
+    omega: float
+    scheduler: str
+    cfg_type: str
+    guidance_interval: float
+    guidance_interval_decay: float
+    min_guidance_scale: float
+    erg_tag: bool
+    erg_lyric: bool
+    erg_diffusion: bool
+    retake_variance: float
+    guidance_scale_text: float
+    guidance_scale_lyric: float
+    repaint_start: float
+    repaint_end: float
+    edit_n_min: float
+    edit_n_max: float
+    edit_n_avg: int
+    target_prompt: str | None
+    target_lyric_ids: tuple[int, ...] | None
+    source: str | None  # the case whose latents it edits
+
+
+@dataclass(frozen=True)
+class TinyCheckpoint:
+    """Which checkpoint to build: see `tiny_checkpoint.write`."""
+
+    seed: int = 0
+    heads: int = 2
+    layers: int = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Goldens:
+    checkpoint: TinyCheckpoint
+    cases: Mapping[str, Case]
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def read(cls, prefix: Path) -> "Goldens":
+        """Raises GoldensError."""
+        file = prefix.with_name(f"{prefix.name}.json")
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            checkpoint = TinyCheckpoint(**content.get("checkpoint", {}))
+            cases = {name: _case(arguments) for name, arguments in content["cases"].items()}
+        except OSError as error:
+            raise GoldensError(f"{file}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise GoldensError(f"{file}: not cases of goldens: {error}") from None
+        tensors: dict[str, Tensor] = {}
+        first = prefix.with_name(f"{prefix.name}.safetensors")
+        for part in (first, *sorted(prefix.parent.glob(f"{prefix.name}.*.safetensors"))):
+            try:
+                tensors |= load_file(part)
+            except OSError as error:
+                raise GoldensError(f"{part}: {error.strerror or error}") from None
+            except SafetensorError as error:
+                raise GoldensError(f"{part}: not a safetensors file: {error}") from None
+        return cls(checkpoint, cases, {name: _float(tensor) for name, tensor in tensors.items()})
+
+
+def _case(arguments: Mapping[str, Any]) -> Case:
+    known = {field.name for field in fields(Case)}
+    if unknown := arguments.keys() - known:
+        raise ValueError(f"unknown arguments {sorted(unknown)}")
+    return Case(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()})
+
+
+def _float(tensor: Tensor) -> Tensor:
+    return tensor * INT16_SCALE if tensor.dtype == torch.int16 else tensor

@@ -9,7 +9,7 @@ import time
 
 from services.music.engine import Audio, RenderRequest
 from services.music.production import AudioBytes, SongJob, produce
-from services.music.registry import open_engine
+from services.music.registry import EngineChoice, open_engine
 from services.music.sketch.genres import genres
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=3)
     arguments = parser.parse_args()
-    engine = open_engine("sketch")
+    engine = open_engine(EngineChoice("sketch"))
     print(f"{'genre':<16}{'first audio s':>14}{'rendered ×':>12}{'as MP3 and FLAC ×':>19}")
     firsts, speeds = [], []
     for genre in genres():

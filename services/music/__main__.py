@@ -8,6 +8,7 @@ from acesteps.music.v1 import music_service_pb2_grpc as pb_grpc
 from services.common.provenance import AttestationKey
 from services.common.server import GrpcService, Health, StartError, run_service
 from services.common.settings import load_settings
+from services.music.engine import EngineCannotStart
 from services.music.host import EngineHost
 from services.music.measuring import SLOTS_BUSY
 from services.music.service import MusicServicer
@@ -19,7 +20,11 @@ async def build(settings: MusicSettings, stack: AsyncExitStack, health: Health) 
         key = AttestationKey.load(settings.attestation_key_file)
     except (OSError, ValueError) as error:
         raise StartError(f"MUSIC_ATTESTATION_KEY_FILE: {error}") from error
-    host = EngineHost(settings.engine, settings.slots, health.set_ready, settings.log_level)
+    try:
+        settings.engine_choice.check()
+    except EngineCannotStart as error:
+        raise StartError(str(error)) from error
+    host = EngineHost(settings.engine_choice, settings.slots, health.set_ready, settings.log_level)
     await host.start()
     stack.push_async_callback(host.stop)
     SLOTS_BUSY.set_function(lambda: host.busy)

@@ -1,4 +1,4 @@
-"""The Engine interface: an immutable request in, a stream of events out. `sketch/` implements it.
+"""The Engine interface: an immutable request in, a stream of events out; `sketch/` and `acestep/` have it.
 
 Engines know music only: no gRPC, no files, no encoding, no attestation, and nothing of who asks.
 """
@@ -21,6 +21,8 @@ Pcm = NDArray[np.int16]
 class LyricSection:
     tag: str  # "verse", "pre-chorus", …: the twelve tags of the lyric document
     lines: tuple[str, ...] = ()
+    # ISO 639-1, one for each line, "" where it is the song's; empty when no line has one of its own
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,14 @@ class RenderCancelled(Exception):
     """Nobody wants this song any more. Raised by the engine at the next step after the check said so."""
 
 
+class EngineCannotStart(Exception):
+    """What an engine needs is not there or not right: one line that says what to do."""
+
+
+class EngineBroken(Exception):
+    """The engine cannot make another song in this process, for example after an error of the GPU."""
+
+
 class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
@@ -109,7 +119,9 @@ class Engine(Protocol):
         Calls for different songs may run at once on different threads. `cancelled` is asked at every step.
 
         Raises:
+            services.common.errors.InvalidField: a limit of this engine's own; names a field of RenderRequest.
             RenderCancelled: within one step of `cancelled` turning true.
             MemoryError: the song does not fit; the engine goes on with others.
+            EngineBroken: neither this song nor another.
         """
         ...

@@ -15,11 +15,23 @@ import sys
 import threading
 from typing import NoReturn
 
+from services.common.errors import InvalidField
 from services.common.logs import setup_logs
-from services.music.engine import Engine, RenderCancelled
+from services.music.engine import Engine, EngineBroken, EngineCannotStart, RenderCancelled
 from services.music.production import Produced, produce
-from services.music.registry import open_engine
-from services.music.wire import LENGTHS, Cancel, Cancelled, Failed, Message, Ready, Render, decode, encode
+from services.music.registry import EngineChoice, open_engine
+from services.music.wire import (
+    LENGTHS,
+    Cancel,
+    Cancelled,
+    Failed,
+    Message,
+    Ready,
+    Refused,
+    Render,
+    decode,
+    encode,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +40,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m services.music.engine_process", description=__doc__)
-    parser.add_argument("--engine", required=True)
+    EngineChoice.add_arguments(parser)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--control", type=int, required=True, help="descriptor of a socket")
     parser.add_argument("--slot", type=int, action="append", required=True, help="one per song at once")
@@ -37,7 +49,11 @@ def main(argv: list[str] | None = None) -> None:
     setup_logs("music-engine", arguments.log_level)
     _die_with(arguments.parent)
     control = socket.socket(fileno=arguments.control)
-    engine = open_engine(arguments.engine)
+    try:
+        engine = open_engine(EngineChoice.parse(arguments))
+    except EngineCannotStart as error:
+        _log.error("engine cannot start: %s", error)
+        raise SystemExit(2) from error
     for slot in arguments.slot:
         threading.Thread(target=_serve, args=(engine, _Link(socket.socket(fileno=slot))), daemon=True).start()
     control.sendall(encode(Ready(engine.info)))
@@ -107,6 +123,11 @@ def _song(engine: Engine, link: _Link, order: Render) -> Message:
         raise AssertionError("a song without an end")
     except RenderCancelled:
         return Cancelled()
+    except InvalidField as error:
+        return Refused(error.reason, error.field, error.message, error.limit)
+    except EngineBroken:
+        _log.exception("the engine is broken and ends", extra={"song_id": order.job.song_id})
+        os._exit(1)  # the front starts another one
     except MemoryError:
         _log.error("song does not fit into memory", extra={"song_id": order.job.song_id})
         return Failed("OUT_OF_MEMORY")

@@ -13,11 +13,23 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from services.common.errors import Cancelled as CancelledSong
-from services.common.errors import Internal, ResourceExhausted, ServiceError, Unavailable
+from services.common.errors import Internal, InvalidField, ResourceExhausted, ServiceError, Unavailable
 from services.music.engine import EngineInfo, Progress
 from services.music.measuring import ENGINE_RESTARTS
 from services.music.production import Output, Produced, SongJob
-from services.music.wire import LENGTHS, Cancel, Cancelled, Failed, Message, Ready, Render, decode, encode
+from services.music.registry import EngineChoice
+from services.music.wire import (
+    LENGTHS,
+    Cancel,
+    Cancelled,
+    Failed,
+    Message,
+    Ready,
+    Refused,
+    Render,
+    decode,
+    encode,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +67,7 @@ class _Generation:
 
 class EngineHost:
     def __init__(
-        self, engine: str, slots: int, on_ready: Callable[[bool], None], log_level: str = "INFO"
+        self, engine: EngineChoice, slots: int, on_ready: Callable[[bool], None], log_level: str = "INFO"
     ) -> None:
         """`on_ready` hears of every change: True after warm-up, False when the process has ended."""
         self._engine, self._slots, self._on_ready, self._log_level = engine, slots, on_ready, log_level
@@ -89,6 +101,7 @@ class EngineHost:
         """One song's outputs, `Produced` last. Closing it early stops the engine at its next step.
 
         Raises:
+            InvalidField: the engine has a limit of its own; names a field of RenderRequest.
             ResourceExhausted: POD_BUSY when no slot is free, OUT_OF_MEMORY when the song does not fit.
             Unavailable: ENGINE_STARTING before the engine is up, ENGINE_DIED when it ended mid-song.
             Internal: RENDER_FAILED; the engine's log says why.
@@ -109,11 +122,11 @@ class EngineHost:
                 message = await slot.receive()
                 if isinstance(message, Ready | Render | Cancel):
                     raise Internal("RENDER_FAILED", "the engine process answered out of turn")
-                if isinstance(message, Produced | Cancelled | Failed):
+                if isinstance(message, Produced | Cancelled | Failed | Refused):
                     # before the consumer hears of it: it may ask for the next song at once
                     life.idle.append(slot)
                     held = False
-                if isinstance(message, Cancelled | Failed):
+                if isinstance(message, Cancelled | Failed | Refused):
                     raise _failure(message)
                 if isinstance(message, Progress):
                     slot.eta_s = message.eta_s
@@ -158,7 +171,7 @@ class EngineHost:
     async def _spawn(self) -> _Generation:
         pairs = [socket.socketpair() for _ in range(1 + self._slots)]
         theirs = [pair[1] for pair in pairs]
-        command = [sys.executable, "-m", "services.music.engine_process", "--engine", self._engine]
+        command = [sys.executable, "-m", "services.music.engine_process", *self._engine.arguments()]
         command += [
             "--parent",
             str(os.getpid()),
@@ -191,7 +204,7 @@ async def _let_go(life: _Generation, slot: _Slot) -> None:
     """Cancel a slot's song and swallow what still comes of it."""
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ValueError):
         slot.send(Cancel())
-        while not isinstance(await slot.receive(), Produced | Cancelled | Failed):
+        while not isinstance(await slot.receive(), Produced | Cancelled | Failed | Refused):
             pass
         life.idle.append(slot)
 
@@ -207,7 +220,9 @@ async def _end(life: _Generation) -> None:
         await life.process.wait()
 
 
-def _failure(message: Failed | Cancelled) -> ServiceError:
+def _failure(message: Failed | Refused | Cancelled) -> ServiceError:
+    if isinstance(message, Refused):
+        return InvalidField(message.reason, message.field, message.message, limit=message.limit)
     if isinstance(message, Cancelled):
         return CancelledSong("CANCELLED", "the song was cancelled")
     if message.reason == "OUT_OF_MEMORY":

@@ -17,7 +17,7 @@ import grpc
 from acesteps.music.v1 import music_service_pb2 as pb
 from acesteps.music.v1 import music_service_pb2_grpc as pb_grpc
 from services.common.cid import unixfs_cid
-from services.common.errors import InvalidRequest, ServiceError
+from services.common.errors import InvalidField, InvalidRequest, ServiceError
 from services.common.provenance import AttestationKey, SongStatement, attest
 from services.music.engine import CHANNELS, SAMPLE_RATE_HZ, EngineInfo, Progress
 from services.music.host import EngineHost
@@ -52,6 +52,10 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
                         outcome = "ok"
         except ServiceError as error:
             outcome = error.reason.lower()
+            if isinstance(error, InvalidField):  # the engine's own limits, on fields named as in the spec
+                raise InvalidField(
+                    error.reason, f"spec.{error.field}", error.message, limit=error.limit
+                ) from error
             raise
         finally:
             SONGS.labels(outcome).inc()

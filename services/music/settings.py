@@ -2,12 +2,18 @@
 
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.settings import Port, ServiceSettings
+from services.music.acestep.options import MAX_STEPS, STEP_PRESETS
+from services.music.registry import EngineChoice
+
+
+def _preset(value: object) -> object:
+    return STEP_PRESETS.get(value, value) if isinstance(value, str) else value
 
 
 class MusicSettings(ServiceSettings):
@@ -15,11 +21,26 @@ class MusicSettings(ServiceSettings):
 
     grpc_port: Port = 50052
     """Port that gRPC listens on; 0 takes any free one."""
-    engine: Literal["sketch"] = "sketch"
-    """What makes the music. "sketch" is procedural and not AI."""
+    engine: Literal["sketch", "acestep"] = "sketch"
+    """What makes the music. "sketch" is procedural and not AI; "acestep" is ACE-Step v1 3.5B."""
+    weights: Path | None = None
+    """Folder of the weights that acestep needs; `python -m services.music.weights fetch DIR` fills one."""
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS), BeforeValidator(_preset)] = STEP_PRESETS["quality"]
+    """Diffusion steps per song of acestep: 1 to 200, or "quality" (60) or "fast" (27)."""
     slots: Annotated[int, Field(ge=1, le=64)] = 2
     """Songs at once. More than cores makes every song slower and none sooner."""
     pod_id: Annotated[str, Field(min_length=1, max_length=253)] = Field(default_factory=socket.gethostname)
     """Who attests; in Kubernetes the pod's name."""
     attestation_key_file: Path
     """Ed25519 private key in PEM; `python -m services.common.trust new-key` makes one."""
+
+    @model_validator(mode="after")
+    def _weights_for_acestep(self) -> Self:
+        if self.engine == "acestep" and self.weights is None:
+            hint = "python -m services.music.weights fetch DIR"
+            raise ValueError(f"the engine acestep needs MUSIC_WEIGHTS; run: {hint}")
+        return self
+
+    @property
+    def engine_choice(self) -> EngineChoice:
+        return EngineChoice(self.engine, self.weights, self.steps)

@@ -55,9 +55,9 @@ class SongOrder:
     def request_digest(self) -> str:
         """sha256 (hex) of the RFC 8785 JSON of all that was asked for, after normalisation.
 
-        Fields: song_id, prompt, title, lyrics ([{tag, lines}], empty for an instrumental), language,
-        duration_s, seed (the drawn one where none was given), creator_address, reveal_prompt, format ("mp3"
-        or "wav").
+        Fields: song_id, prompt, title, lyrics ([{tag, lines, languages}], empty for an instrumental;
+        languages is empty where no line has its own), language, duration_s, seed (the drawn one where none
+        was given), creator_address, reveal_prompt, format ("mp3" or "wav").
         """
         request = self.job.request
         return request_digest(
@@ -65,7 +65,10 @@ class SongOrder:
                 "song_id": self.job.song_id,
                 "prompt": request.prompt,
                 "title": self.job.title,
-                "lyrics": [{"tag": section.tag, "lines": list(section.lines)} for section in request.lyrics],
+                "lyrics": [
+                    {"tag": s.tag, "lines": list(s.lines), "languages": list(s.languages)}
+                    for s in request.lyrics
+                ],
                 "language": request.language,
                 "duration_s": request.duration_s,
                 "seed": request.seed,
@@ -153,7 +156,8 @@ def _section(section: lyrics_pb.LyricSection, field: str) -> LyricSection:
             )
         _language(line.language, f"{at}.language")
         lines.append(text)
-    return LyricSection(_TAGS[section.tag], tuple(lines))
+    languages = tuple(line.language for line in section.lines)
+    return LyricSection(_TAGS[section.tag], tuple(lines), languages if any(languages) else ())
 
 
 def _language(code: str, field: str) -> None:

@@ -27,7 +27,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Render:
-    """Front → engine: a song for this slot. Answered by outputs, then `Produced`, `Cancelled` or `Failed`."""
+    """Front → engine: a song for this slot.
+
+    Answered by outputs, then `Produced`, `Cancelled`, `Failed` or `Refused`.
+    """
 
     job: SongJob
 
@@ -49,12 +52,23 @@ class Failed:
     reason: str
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Engine → front: a field of the song's request is out of the engine's own limits; the slot is free."""
+
+    reason: str
+    field: str
+    message: str
+    limit: str
+
+
 Message = (
     Ready
     | Render
     | Cancel
     | Cancelled
     | Failed
+    | Refused
     | Progress
     | Opened
     | AudioBytes

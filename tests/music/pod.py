@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,8 @@ class Heard:
 class Pod:
     folder: Path
     slots: int = 2
+    settings: Mapping[str, str] = field(default_factory=dict)  # environment, besides what every pod gets
+    start_patience_s: float = START_PATIENCE_S
     port: int = field(default_factory=lambda: free_ports(1)[0])
     metrics_port: int = field(default_factory=lambda: free_ports(1)[0])
 
@@ -91,6 +93,7 @@ class Pod:
             "MUSIC_SLOTS": str(self.slots),
             "MUSIC_POD_ID": "pod-a",
             "MUSIC_ATTESTATION_KEY_FILE": str(self.folder / "pod.pem"),
+            **self.settings,
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -110,7 +113,7 @@ class Pod:
         began = time.monotonic()
         while self.ready() != ready:
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() - began < START_PATIENCE_S, self.log.read_text()
+            assert time.monotonic() - began < self.start_patience_s, self.log.read_text()
             time.sleep(0.05)
 
     def metric(self, name: str) -> float:

@@ -4,11 +4,11 @@ import pytest
 
 from services.music.engine import EngineInfo, LyricSection, Progress, Reading, RenderRequest
 from services.music.production import AudioBytes, MasterBytes, Opened, Produced, SongJob
-from services.music.wire import LENGTHS, Cancel, Failed, Message, Ready, Render, decode, encode
+from services.music.wire import LENGTHS, Cancel, Failed, Message, Ready, Refused, Render, decode, encode
 
 REQUEST = RenderRequest(
     prompt="naïve 🎷",
-    lyrics=(LyricSection("verse", ("one", "two")), LyricSection("solo")),
+    lyrics=(LyricSection("verse", ("one", "zwei"), ("", "de")), LyricSection("solo")),
     language="en",
     duration_s=7.25,
     seed=2**32 - 1,
@@ -31,6 +31,7 @@ DONE = Produced(
         Render(JOB),
         Cancel(),
         Failed("OUT_OF_MEMORY"),
+        Refused("TOO_LONG", "prompt", "the prompt has 300 tokens", "256 tokens"),
         Progress("rendering", 3, 9, 1.5),
         Opened("audio/mpeg", 12),
         AudioBytes(b"\x00\xff raw"),

@@ -23,7 +23,7 @@ RENDERED_ANEW = ("retake", "repaint", "extend")
 
 
 def check_cases(goldens: Goldens, model: Transformer, text_encoder: TextEncoder) -> Iterator[Row]:
-    """One row for every case, each as soon as it is rendered. An edit starts from the golden latents of its source."""
+    """One row for every case, as soon as it is rendered. An edit starts from its source's golden latents."""
     for name, case in goldens.cases.items():
         key = f"latents/{name}"
         if key not in goldens.tensors:
@@ -37,7 +37,9 @@ def check_cases(goldens: Goldens, model: Transformer, text_encoder: TextEncoder)
         yield compare(key, latents, goldens.tensors[key], Measure.RELATIVE_L2)
 
 
-def render(case: Case, model: Transformer, text_encoder: TextEncoder, tensors: Mapping[str, Tensor]) -> Tensor:
+def render(
+    case: Case, model: Transformer, text_encoder: TextEncoder, tensors: Mapping[str, Tensor]
+) -> Tensor:
     """Final latents (B, 8, 16, T), one item for each seed.
 
     Raises:
@@ -64,7 +66,15 @@ def render(case: Case, model: Transformer, text_encoder: TextEncoder, tensors: M
     left, right = max(-region.start, 0), max(region.stop - source.shape[-1], 0)
     if left or right:
         return edits.extend(
-            model, branches, source, left, right, case.retake_variance, options, noise=noise, second_noise=second
+            model,
+            branches,
+            source,
+            left,
+            right,
+            case.retake_variance,
+            options,
+            noise=noise,
+            second_noise=second,
         )
     return edits.repaint(
         model, branches, source, region, case.retake_variance, options, noise=noise, second_noise=second

@@ -1,4 +1,4 @@
-"""One line of the table: what was compared, how far apart the two are, and whether that is within tolerance."""
+"""One line of the table: what was compared, how far apart the two are, whether that is tolerated."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

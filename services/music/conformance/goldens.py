@@ -1,7 +1,7 @@
 """A goldens file: the arguments of each case, and every recorded tensor by its name.
 
-Reads; computes nothing. `PREFIX.json` holds the cases and says which tiny checkpoint they are of; `PREFIX.safetensors`,
-and any `PREFIX.*.safetensors` beside it, hold the tensors.
+Reads; computes nothing. `PREFIX.json` holds the cases and says which tiny checkpoint they are of;
+`PREFIX.safetensors`, and any `PREFIX.*.safetensors` beside it, hold the tensors.
 """
 
 import json
@@ -100,7 +100,8 @@ def _case(arguments: Mapping[str, Any]) -> Case:
     known = {field.name for field in fields(Case)}
     if unknown := arguments.keys() - known:
         raise ValueError(f"unknown arguments {sorted(unknown)}")
-    return Case(**{name: tuple(v) if isinstance(v, list) else v for name, v in arguments.items()})
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in arguments.items()}
+    return Case(**values)
 
 
 def _float(tensor: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Recorded outputs of single modules against ours, each from the recorded input.
 
-What the file does not say of its inputs (a timestep, scales, which case's words) is what the released goldens were
-made with; it is written here once.
+What the file does not say of its inputs (a timestep, scales, which case's words) is what the released
+goldens were made with; it is written here once.
 """
 
 import re
@@ -25,18 +25,21 @@ SECOND_COND, SECOND_UNCOND = 0.9, 1.1
 """APG's second call hears the first one's predictions by these factors, so that its momentum shows."""
 BATCH_TIMESTEP = 250.0
 WORDS_CASE = "default"
-"""The case whose prompt and lyrics the `text/` and `transformer/` tensors are of, and whose latents were decoded."""
+"""The case whose words the `text/` and `transformer/` tensors are of, and whose latents were decoded."""
 
 INPUTS = frozenset(
-    "audio/encode_input batch/attention_mask batch/input batch/lyric_ids batch/lyric_mask batch/text_hidden "
-    "batch/text_mask guidance/cond guidance/uncond transformer/input transformer/timestep".split()
+    {"audio/encode_input", "guidance/cond", "guidance/uncond", "transformer/input", "transformer/timestep"}
+    | {f"batch/{name}" for name in ("attention_mask", "input", "text_hidden", "text_mask")}
+    | {"batch/lyric_ids", "batch/lyric_mask"}
 )
 
 Answer = Callable[[], Tensor]
 
 
-def check_modules(goldens: Goldens, model: Transformer, text_encoder: TextEncoder, codec: Codec) -> Iterator[Row]:
-    """One row for every recorded tensor that is no input and no case's latents; what nothing answers for disagrees."""
+def check_modules(
+    goldens: Goldens, model: Transformer, text_encoder: TextEncoder, codec: Codec
+) -> Iterator[Row]:
+    """One row for every recorded tensor but inputs and latents; one that nothing answers for disagrees."""
     answers = (
         _guidance(goldens.tensors)
         | _text(goldens, text_encoder)
@@ -69,11 +72,12 @@ def load(checkpoint: Path, device: torch.device) -> tuple[Transformer, TextEncod
 
 
 def _schedule(name: str) -> Answer | None:
-    if match := re.fullmatch(r"schedule/sigmas_(\d+)", name):
-        return lambda: torch.tensor(schedule.sigmas(int(match[1])))
-    if match := re.fullmatch(r"schedule/timesteps_(\d+)", name):
-        return lambda: torch.tensor([schedule.timestep(s) for s in schedule.sigmas(int(match[1]))[:-1]])
-    return None
+    match = re.fullmatch(r"schedule/(sigmas|timesteps)_(\d+)", name)
+    if match is None:
+        return None
+    kind, sigmas = match[1], schedule.sigmas(int(match[2]))
+    numbers = sigmas if kind == "sigmas" else [schedule.timestep(sigma) for sigma in sigmas[:-1]]
+    return lambda: torch.tensor(numbers)
 
 
 def _guidance(tensors: Mapping[str, Tensor]) -> dict[str, Answer]:
@@ -131,7 +135,7 @@ def _transformer(goldens: Goldens, model: Transformer) -> dict[str, Answer]:
 
 
 def _batch(tensors: Mapping[str, Tensor], model: Transformer) -> dict[str, Answer]:
-    """A padded batch as the released code runs it: there padding is heard, which ours does on request only."""
+    """A padded batch as the released code runs it: padding is heard, which ours does on request only."""
 
     def of(name: str) -> Tensor:
         return tensors[f"batch/{name}"].to(model.device)
@@ -139,7 +143,12 @@ def _batch(tensors: Mapping[str, Tensor], model: Transformer) -> dict[str, Answe
     def encoded() -> Conditioning:
         speaker = torch.zeros(len(of("input")), model.config.speaker_embedding_dim, device=model.device)
         return model.encode(
-            of("text_hidden"), of("text_mask"), speaker, of("lyric_ids"), of("lyric_mask"), released_padding=True
+            of("text_hidden"),
+            of("text_mask"),
+            speaker,
+            of("lyric_ids"),
+            of("lyric_mask"),
+            released_padding=True,
         )
 
     def output() -> Tensor:

@@ -1,0 +1,237 @@
+"""The engine `acestep`: prompt and lyrics to conditioning, noise to latents, latents to sound.
+
+Knows the order of work and what a listener is told of it; the models are in the modules beside it. Songs share
+nothing but the weights.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from services.music import weights
+from services.music.acestep import schedule
+from services.music.acestep.branches import Branches, guidance_branches, hear
+from services.music.acestep.codec import Codec, latent_frames
+from services.music.acestep.config import ConfigError
+from services.music.acestep.lyrics import LyricLine, LyricTokenizer, VocabularyError, lines_of_sections
+from services.music.acestep.noise import NoiseSource
+from services.music.acestep.options import SamplingOptions
+from services.music.acestep.sampling import sample
+from services.music.acestep.state import SongState
+from services.music.acestep.stepwise import stepwise
+from services.music.acestep.text_encoder import TextEncoder
+from services.music.acestep.transformer import Transformer
+from services.music.acestep.weights_loading import CheckpointMismatch
+from services.music.engine import (
+    SAMPLE_RATE_HZ,
+    Audio,
+    EngineBroken,
+    EngineCannotStart,
+    EngineInfo,
+    Event,
+    Finished,
+    LyricSection,
+    Pcm,
+    Progress,
+    Reading,
+    RenderCancelled,
+    RenderRequest,
+    Started,
+)
+
+_log = logging.getLogger(__name__)
+
+# Part of every attestation, with the number of steps: change it with anything that changes a sample.
+VERSION = "1.0.0"
+VOCABULARY_FILE = "lyric_vocab.json"
+
+_FULL_SCALE = 32_767
+_WARM_UP = RenderRequest(
+    prompt="warm-up", lyrics=(LyricSection("verse", ("la la",)),), language="en", duration_s=5.0, seed=0
+)
+# How allocators say it that have no exception of their own: CPU, MPS, cuBLAS, and the C++ library.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
+_DEVICE_ERROR = ("CUDA error", "cuDNN error")
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """All that a checkpoint folder holds, on one device."""
+
+    transformer: Transformer
+    text_encoder: TextEncoder
+    codec: Codec
+    tokenizer: LyricTokenizer
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> Self:
+        """Raises ConfigError, CheckpointMismatch and VocabularyError."""
+        tokenizer = LyricTokenizer.load(folder / VOCABULARY_FILE)
+        transformer = Transformer.load(folder, device, dtype)
+        known = transformer.config.lyric_encoder_vocab_size
+        if tokenizer.size > known:
+            raise VocabularyError(f"{VOCABULARY_FILE} has {tokenizer.size} pieces, the model knows {known}")
+        text_encoder = TextEncoder.load(folder, device, dtype)
+        return cls(transformer, text_encoder, Codec.from_checkpoint(folder, device, dtype), tokenizer)
+
+
+class AceStepEngine:
+    def __init__(self, models: Models, options: SamplingOptions, weights_digest: str) -> None:
+        self._models, self._options = models, options
+        self._decode_s = 0.0  # per second of song, as last measured
+        version = f"{VERSION}+steps.{options.steps}"
+        self.info = EngineInfo("acestep", version, ai=True, weights_digest=weights_digest)
+
+    @classmethod
+    def load(cls, folder: Path, steps: int, device: torch.device | None = None) -> Self:
+        """The engine of a checkpoint folder, by default on the best device that there is.
+
+        Raises:
+            EngineCannotStart: the folder holds no weights, or those of something else.
+            services.common.errors.InvalidField: steps out of their limits.
+        """
+        options = SamplingOptions(steps=steps)
+        device = device or best_device()
+        began = time.monotonic()
+        try:
+            digest = weights.digest_in(folder)
+            models = Models.load(folder, device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+        except weights.WeightsError as error:
+            raise EngineCannotStart(str(error)) from None
+        except (ConfigError, CheckpointMismatch, VocabularyError) as error:
+            hint = f"run: python -m services.music.weights fetch {folder}"
+            raise EngineCannotStart(f"{error}; {hint}") from None
+        _log.info(
+            "weights loaded",
+            extra={
+                "weights_digest": digest,
+                "device": str(device),
+                "load_s": round(time.monotonic() - began, 1),
+            },
+        )
+        return cls(models, options, digest)
+
+    def warm_up(self) -> None:
+        """A guided and a plain step of a short song, and its decode: the first song finds all ready."""
+        for _ in self._rendered(_WARM_UP, replace(self._options, steps=2), lambda: False):
+            pass
+
+    def render(self, request: RenderRequest, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        with _named_errors():
+            yield from self._rendered(request, self._options, cancelled)
+
+    def _rendered(
+        self, request: RenderRequest, options: SamplingOptions, cancelled: Callable[[], bool]
+    ) -> Iterator[Event]:
+        model = self._models.transformer
+        yield Started(request.samples)
+        yield Progress("composing", 0, 1)
+        words = hear(self._models.text_encoder, request.prompt, self._lyric_ids(request), options)
+        branches = guidance_branches(model, [words], options)
+        yield Progress("composing", 1, 1)
+        if cancelled():
+            raise RenderCancelled
+        latents = yield from self._sampled(request, branches, options, cancelled)
+        state = SongState.of(latents[0], request.samples)
+        yield from self._decoded(state, cancelled)
+        yield Finished(state.to_bytes(), Reading())
+
+    def _lyric_ids(self, request: RenderRequest) -> tuple[int, ...]:
+        """None for an instrumental. Raises InvalidField for what the model cannot sing."""
+        lines = lines_of_sections((section.tag, _lines_of(section)) for section in request.lyrics)
+        return self._models.tokenizer.encode(lines, language=request.language, field="lyrics").ids
+
+    def _sampled(
+        self,
+        request: RenderRequest,
+        branches: Branches,
+        options: SamplingOptions,
+        cancelled: Callable[[], bool],
+    ) -> Generator[Event, None, Tensor]:
+        """Latents (1, 8, 16, T); the time left is told from the steps measured so far and the last decode."""
+        model, noise = self._models.transformer, NoiseSource([request.seed])
+        start = noise.draw(latent_frames(request.samples))
+        costs = step_costs(options, branches.count)
+        _wait(model.device)  # for the conditioning, which belongs to no step
+        yield Progress("rendering", 0, options.steps)
+        began = time.monotonic()
+        steps = stepwise(
+            lambda on_step: sample(model, branches, start, options, noise=noise, on_step=on_step)
+        )
+        try:
+            while True:
+                done, total, _ = next(steps)
+                _wait(model.device)  # else a GPU is behind: times would be wrong and cancelling late
+                if cancelled():
+                    raise RenderCancelled
+                per_cost_s = (time.monotonic() - began) / sum(costs[:done])
+                decode_s = self._decode_s * request.duration_s
+                yield Progress("rendering", done, total, per_cost_s * sum(costs[done:]) + decode_s)
+        except StopIteration as end:
+            latents: Tensor = end.value
+            return latents
+        finally:
+            steps.close()
+
+    def _decoded(self, state: SongState, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        worked_s, samples = 0.0, 0
+        blocks = self._models.codec.decode_windows(state.latents, state.samples)
+        while samples < state.samples:
+            began = time.monotonic()
+            pcm = pcm16(next(blocks))
+            worked_s += time.monotonic() - began  # without the time that the listener takes
+            samples += len(pcm)
+            yield Audio(pcm)
+            if cancelled():
+                raise RenderCancelled
+        self._decode_s = worked_s / (samples / SAMPLE_RATE_HZ)
+
+
+def best_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def step_costs(options: SamplingOptions, branches: int) -> list[int]:
+    """How many songs' velocities each step evaluates: what its time is about proportional to."""
+    guided = schedule.guided_steps(options)
+    costs = [branches if step in guided else 1 for step in range(options.steps)]
+    return [2 * cost for cost in costs[:-1]] + costs[-1:] if options.scheduler == "heun" else costs
+
+
+def pcm16(block: Tensor) -> Pcm:
+    """(2, n) samples of −1 … 1 to (n, 2) 16-bit PCM: to the nearest, halves to even, clipped."""
+    scaled = (block.float().clamp(-1, 1) * _FULL_SCALE).round().to(torch.int16)
+    return scaled.T.contiguous().cpu().numpy()
+
+
+def _lines_of(section: LyricSection) -> list[LyricLine]:
+    languages = section.languages or ("",) * len(section.lines)
+    return [LyricLine(text, language) for text, language in zip(section.lines, languages, strict=True)]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Torch's errors as the interface names them: no memory for this song, or a device that is done for."""
+    try:
+        yield
+    except RuntimeError as error:  # OutOfMemoryError and AcceleratorError too
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or any(said in text for said in _OUT_OF_MEMORY):
+            raise MemoryError("the song does not fit into the device's memory") from error
+        if isinstance(error, torch.AcceleratorError) or any(said in text for said in _DEVICE_ERROR):
+            raise EngineBroken("the device failed") from error
+        raise

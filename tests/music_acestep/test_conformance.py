@@ -1,0 +1,107 @@
+"""The conformance command on the recorded outputs of the released code, and on outputs that are not."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from services.music.conformance.__main__ import AGREES, CANNOT_RUN, DISAGREES, main
+from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+GOLDENS = Path(__file__).parents[1] / "goldens" / "ace_step_v1"
+
+
+def test_every_case_and_module_agrees_with_the_released_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(GOLDENS / "goldens")]) == AGREES
+    table = capsys.readouterr().out
+    assert table.count("latents/") == 16
+    assert "41 compared, 0 out of tolerance" in table
+
+
+def test_so_do_other_sizes_seeds_words_steps_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(GOLDENS / "other_sizes")]) == AGREES
+    assert "17 compared, 0 out of tolerance" in capsys.readouterr().out
+
+
+@pytest.fixture
+def one_case(tmp_path: Path) -> Path:
+    """The prefix of a goldens file with one case of one step."""
+    recorded = json.loads((GOLDENS / "other_sizes.json").read_text())
+    recorded["cases"] = {"one_step": recorded["cases"]["one_step"]}
+    (tmp_path / "one.json").write_text(json.dumps(recorded))
+    latents = load_file(GOLDENS / "other_sizes.safetensors")["latents/one_step"]
+    save_file({"latents/one_step": latents}, tmp_path / "one.safetensors")
+    return tmp_path / "one"
+
+
+def test_a_case_out_of_tolerance_fails_by_name(one_case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(one_case)]) == AGREES
+    file = one_case.with_suffix(".safetensors")
+    save_file({name: tensor * 1.001 for name, tensor in load_file(file).items()}, file)
+    capsys.readouterr()
+    assert main([str(one_case)]) == DISAGREES
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("latents/one_step")]
+    assert "OUT" in row
+
+
+def test_a_given_checkpoint_is_used_instead_of_a_built_one(one_case: Path) -> None:
+    assert (
+        main([str(one_case), "--checkpoint", str(tiny_checkpoint_folder(seed=5, heads=3, layers=26))])
+        == AGREES
+    )
+    assert main([str(one_case), "--checkpoint", str(tiny_checkpoint_folder())]) == DISAGREES
+
+
+def test_tensors_may_lie_in_several_files_and_one_that_nothing_answers_for_fails(
+    one_case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file({"vocoder/unknown": torch.zeros(1)}, one_case.with_suffix(".more.safetensors"))
+    assert main([str(one_case)]) == DISAGREES
+    assert "nothing of ours answers for it" in capsys.readouterr().out
+
+
+def test_a_case_without_its_latents_or_with_refused_arguments_fails(
+    one_case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = one_case.with_suffix(".json")
+    recorded = json.loads(file.read_text())
+    recorded["cases"]["missing"] = recorded["cases"]["one_step"]
+    recorded["cases"]["one_step"] = recorded["cases"]["one_step"] | {"scheduler": "ddim"}
+    file.write_text(json.dumps(recorded))
+    assert main([str(one_case)]) == DISAGREES
+    table = capsys.readouterr().out
+    assert "no golden latents" in table
+    assert "'ddim' is unknown" in table
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("one.json", "{}"), ("one.json", "nonsense"), ("one.safetensors", "nonsense")]
+)
+def test_files_that_are_no_goldens_are_named(
+    one_case: Path, name: str, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (one_case.parent / name).write_text(content)
+    assert main([str(one_case)]) == CANNOT_RUN
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert name in error
+
+
+def test_a_missing_file_or_checkpoint_is_named(
+    one_case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "none")]) == CANNOT_RUN
+    assert "none.json" in capsys.readouterr().err
+    assert main([str(one_case), "--checkpoint", str(tmp_path / "nowhere")]) == CANNOT_RUN
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_lyric_tokens_need_their_vocabulary() -> None:
+    with pytest.raises(SystemExit):
+        main(["--lyric-tokens", str(GOLDENS / "lyric_tokens.json")])
+    with pytest.raises(SystemExit):
+        main([])

@@ -63,7 +63,7 @@ lint: setup-dev types ## style, types, layers, protos
 
 .PHONY: types
 types: setup-dev ## mypy, strict
-	$(BIN)/mypy services deploy clients docs
+	$(BIN)/mypy services deploy clients docs bench
 
 .PHONY: test
 test: setup-dev ## every test; what a test needs beyond pip and npm it names when it skips

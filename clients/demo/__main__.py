@@ -5,21 +5,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from clients.demo.journey import JourneyFailed, Mesh, Outcome, travel
 from clients.demo.order import Order, read_order
 from clients.demo.screen import Screen
 from clients.demo.song import SongFailed
 from clients.demo.wallet import MintFailed
-from deploy.local.stack import START_ERRORS, Stack
+from deploy.local.stack import START_ERRORS, Stack, interrupt_on_signals
 from services.common.errors import InvalidField, ServiceError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     order, screen = read_order(argv, os.environ), Screen()
-    for signum in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
-        signal.signal(signum, _interrupt)
+    interrupt_on_signals()
     try:
         screen.head("Starting the mesh")
         stack = Stack(
@@ -90,10 +88,6 @@ def _invite(stack: Stack, screen: Screen) -> None:
             ("", """  -d '{"prompt": "calm piano at night", "duration_s": 30}'"""),
         ]
     )
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -47,7 +47,6 @@ async def travel(order: Order, mesh: Mesh, screen: Screen) -> Outcome:
     wallet = Wallet(mesh.rpc_url)
     try:
         async with creator(mesh.grpc_target, screen.line) as artist:
-            await wallet.fund()
             await _review(order, artist, screen)
             song, heard, made_s = await _make(order, artist, wallet.address, screen)
             screen.head("Saving and minting")
@@ -55,6 +54,7 @@ async def travel(order: Order, mesh: Mesh, screen: Screen) -> Outcome:
             screen.line(f"metadata {saved.song.save.metadata_uri}")
             mint = await artist.mint(song.id)
             screen.line(f"permit by {mint.permit.signer} for {mint.contract} on chain {mint.chain_id}")
+            await wallet.fund()
             minted = await wallet.mint(mint)
             screen.line(f"minted in {minted.transaction}")
             await asyncio.to_thread(_compare, heard.path, saved.song, mint, minted, wallet.address)
@@ -88,6 +88,8 @@ async def _make(order: Order, artist: Creator, address: str, screen: Screen) -> 
     )
     screen.head(f"Song {song.id}, seed {song.seed}")
     order.out_dir.mkdir(parents=True, exist_ok=True)
+    for left in order.out_dir.glob("*.mp3.part"):  # of a demo that was killed
+        left.unlink()
     path = order.out_dir / f"{_slug(order.prompt)}-{song.id[:8]}.mp3"
     with screen.progress(asked_at) as progress:
         listening = asyncio.create_task(artist.listen(song.id, path, asked_at))

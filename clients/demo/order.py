@@ -4,14 +4,20 @@ Checks only what the gateway cannot: the gateway's own errors name field and lim
 """
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+# A path, or something with a file's suffix.
+_A_NAME = re.compile(r"\S*/\S*|.*\.[A-Za-z]\w{0,4}")
+
 N = TypeVar("N", int, float)
 
 MAX_SEED = 2**32 - 1
+MAX_PORT = 2**16 - 1
 DEFAULT_PROMPT = (
     "uplifting synth-pop with warm bass and bright keys about city lights after the rain, 112 BPM"
 )
@@ -72,8 +78,8 @@ def read_order(argv: Sequence[str] | None, environment: Mapping[str, str]) -> Or
             seed=_seed(read.seed) if read.seed else None,
             instrumental=read.instrumental,
             once=read.once,
-            http_port=_number("http-port", int, read.http_port),
-            grpc_port=_number("grpc-port", int, read.grpc_port),
+            http_port=_port("http-port", read.http_port),
+            grpc_port=_port("grpc-port", read.grpc_port),
             data_dir=Path(read.data_dir or f"var/demo-{read.http_port}"),
             out_dir=Path(read.out),
         )
@@ -92,6 +98,13 @@ def _number(name: str, kind: type[N], text: str) -> N:
         raise ValueError(f"--{name}: {text!r} is not a number") from None
 
 
+def _port(name: str, text: str) -> int:
+    port = _number(name, int, text)
+    if not 0 <= port <= MAX_PORT:
+        raise ValueError(f"--{name}: {port} is not between 0 and {MAX_PORT}")
+    return port
+
+
 def _seed(text: str) -> int:
     seed = _number("seed", int, text)
     if not 0 <= seed <= MAX_SEED:  # another number does not even fit into the request
@@ -100,8 +113,10 @@ def _seed(text: str) -> int:
 
 
 def _words(text: str) -> str:
-    """The file's content where `text` names a file; else the text, in which \\n is a line break."""
-    path = Path(text)
-    if text and "\n" not in text and len(text) < 200 and path.is_file():
-        return path.read_text(encoding="utf-8")
+    """The file's content where `text` names one; else the text, in which \\n is a line break."""
+    with suppress(OSError):  # lyrics can be too long for a name
+        if text and Path(text).is_file():
+            return Path(text).read_text(encoding="utf-8")
+    if _A_NAME.fullmatch(text):  # nobody's lyrics, but a slip that would be sung and minted
+        raise ValueError(f"--lyrics: there is no file {text!r}")
     return text.replace("\\n", "\n")

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 
 _STAGES = {
     "queued": "waiting",
@@ -37,7 +38,8 @@ class Screen:
     def lyrics(self, song: pb.Song) -> None:
         self.head(f"Lyrics: {song.lyrics.title or song.title}")
         for section in song.lyrics.sections:
-            self.console.print(f"  [{section.label}]", style="dim", markup=False)
+            tag = lyrics_pb.SectionTag.Name(section.tag).removeprefix("SECTION_TAG_").lower()
+            self.console.print(f"  [{section.label or tag}]", style="dim", markup=False)
             for line in section.lines:
                 self.line(line.text)
 

@@ -160,7 +160,7 @@ class Creator:
             raise error_from_rpc(error) from error
         now = time.monotonic()
         if since is None:
-            self._note("the gateway is away; waiting for it")
+            self._note(f"asking again until it works: {error_from_rpc(error)}")
             return now
         if now - since > PATIENCE_S:
             raise error_from_rpc(error) from error

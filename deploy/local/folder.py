@@ -12,7 +12,7 @@ from typing import TextIO
 
 from deploy.local.processes import Report
 
-# How long the processes of a killed stack may take to end: the kernel has sent them SIGTERM.
+# How long the processes of a killed stack may take to end: the kernel has told them to.
 LEFTOVERS_PATIENCE_S = 20.0
 
 

@@ -4,6 +4,7 @@ Knows the settings that the services define; starts nothing.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,8 @@ def service_command(
             **{f"{name.upper()}_{key}": str(value) for key, value in own.items()},
         },
         log_file=log_file,
+        # Nobody is left to drain for, and its database ends with it; what it was doing is fenced.
+        death_signal=signal.SIGKILL,
         is_ready=Readiness(port),
         grace_s=KILL_AFTER_S,
         inherit=inherit,

@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -30,6 +31,7 @@ HTTP_PORT = 8080
 GRPC_PORT = 50050
 DATABASE = "acesteps"
 FAILURE_POLL_S = 0.1
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Ended in this order: nobody loses what it needs while it drains.
 STOP_ORDER = ("gateway", "signer", "music", "lyrics", "anvil", "postgres")
 SERVICES = ("lyrics", "music", "signer", "gateway")
@@ -143,8 +145,9 @@ class Stack:
         """
         began = time.monotonic()
         try:
-            self._inherit = (self._occupancy.take(self._report),)
+            # Ports first: whoever starts a second demo is told once what to change.
             self._choose_ports()
+            self._inherit = (self._occupancy.take(self._report),)
             with ThreadPoolExecutor() as pool:
                 try:
                     self._start_all(pool)
@@ -160,10 +163,11 @@ class Stack:
         """Ends every process, those first that need the others. Repeatable, also while `start` runs."""
         with self._lock:
             self._stopping = True
-        for name in STOP_ORDER:
-            if name in self._running:
-                self._running[name].stop()
-        self._occupancy.release()
+        with _undisturbed():
+            for name in STOP_ORDER:
+                if name in self._running:
+                    self._running[name].stop()
+            self._occupancy.release()
 
     def __enter__(self) -> "Stack":
         self.start()
@@ -177,14 +181,11 @@ class Stack:
     def _choose_ports(self) -> None:
         http_port, grpc_port = free_ports(2)
         self.http_port, self.grpc_port = self.http_port or http_port, self.grpc_port or grpc_port
-        for port, face, variable in (
-            (self.http_port, "HTTP", "HTTP_PORT"),
-            (self.grpc_port, "gRPC", "GRPC_PORT"),
-        ):
+        for port, face in ((self.http_port, "HTTP"), (self.grpc_port, "gRPC")):
             if not is_free(port):
                 raise StackError(
                     f"port {port}, where the gateway's {face} API goes, is in use: "
-                    f"choose another with {variable}"
+                    f"choose others, for example HTTP_PORT={http_port} GRPC_PORT={grpc_port}"
                 )
 
     def _start_all(self, pool: ThreadPoolExecutor) -> None:
@@ -302,18 +303,45 @@ def _started(value: V | None) -> V:
     return value
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Holds off an impatient second Ctrl-C, which would leave children to end by themselves."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in END_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def interrupt_on_signals() -> None:
+    """Has every signal that asks for the end raise KeyboardInterrupt, also where a shell has it ignored."""
+    for number in END_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+
+
+def port_number(text: str) -> int:
+    """A TCP port from the command line; 0 means any free one. Raises ValueError."""
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"{port} is no port: 0 to 65535")
+    return port
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.stack", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path("var/stack"), help="default: %(default)s")
-    parser.add_argument("--http-port", type=int, default=HTTP_PORT, help="REST API, default: %(default)s")
-    parser.add_argument("--grpc-port", type=int, default=GRPC_PORT, help="gRPC API, default: %(default)s")
+    parser.add_argument("--http-port", type=port_number, default=HTTP_PORT, help="REST, default: %(default)s")
+    parser.add_argument("--grpc-port", type=port_number, default=GRPC_PORT, help="gRPC, default: %(default)s")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of a service; repeatable"
     )
     options = parser.parse_args(arguments)
     overrides = dict(pair.partition("=")[::2] for pair in options.set)
-    for signal_number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signal_number, signal.default_int_handler)
+    interrupt_on_signals()
     try:
         stack = Stack(
             options.data_dir,

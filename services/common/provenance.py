@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import rfc8785
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -150,7 +151,10 @@ class AttestationKey:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises ValueError when `path` does not hold an unencrypted PKCS #8 Ed25519 key in PEM."""
-        private = load_pem_private_key(path.read_bytes(), password=None)
+        try:
+            private = load_pem_private_key(path.read_bytes(), password=None)
+        except (TypeError, UnsupportedAlgorithm) as error:  # encrypted, or of a kind unknown to the library
+            raise ValueError(f"{path} holds no unencrypted Ed25519 key: {error}") from error
         if not isinstance(private, Ed25519PrivateKey):
             raise ValueError(f"{path} holds no Ed25519 key")
         return cls._of(private)

@@ -30,7 +30,8 @@ S = TypeVar("S", bound=ServiceSettings)
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else two servers share a port and the second start shows no error
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    # Below the 30 s at which our channels ping, or idle calls end in GOAWAY "too many pings".
+    ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
     # Clients meet new replicas; calls that are running get the grace, longer than any song takes.
     ("grpc.max_connection_age_ms", 30 * 60_000),
     ("grpc.max_connection_age_grace_ms", 60 * 60_000),
@@ -124,7 +125,10 @@ async def _run(name: str, settings: S, build: Build[S]) -> None:
 async def start_server(
     settings: ServiceSettings, services: Sequence[GrpcService], health_: Health
 ) -> grpc.aio.Server:
-    server = grpc.aio.server(interceptors=[CallInterceptor(settings.allowed_callers)], options=_OPTIONS)
+    server = grpc.aio.server(
+        interceptors=[CallInterceptor(settings.allowed_callers)],
+        options=(*_OPTIONS, ("grpc.max_receive_message_length", settings.max_request_bytes)),
+    )
     for service in services:
         service.add(server)
     health_pb2_grpc.add_HealthServicer_to_server(health_.servicer, server)

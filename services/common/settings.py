@@ -30,6 +30,8 @@ class ServiceSettings(BaseSettings):
     """Address that gRPC listens on."""
     grpc_port: Port = 0
     """Port that gRPC listens on; 0 takes any free one."""
+    max_request_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 4 << 20
+    """Longest message that gRPC takes in."""
     metrics_host: str = "127.0.0.1"
     """Address of the Prometheus metrics."""
     metrics_port: Port = 0
@@ -100,6 +102,7 @@ def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
 
 def _parser(cls: type[ServiceSettings]) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
+        prog=f"python -m {cls.__module__.removesuffix('.settings')}",
         description="Settings come from the environment.",
         epilog="\n".join(f"{name}\n    {text}" for name, text in describe(cls).items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,

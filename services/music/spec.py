@@ -165,12 +165,17 @@ def _language(code: str, field: str) -> None:
         raise InvalidField("MALFORMED", field, f"{field} is no language code", limit="ISO 639-1, two letters")
 
 
+def _fits(text: str, field: str, longest: int) -> None:
+    if len(text) > longest:
+        message = f"{field} has {len(text)} characters"
+        raise InvalidField("TOO_LONG", field, message, limit=f"at most {longest} characters")
+
+
 def _text(text: str, field: str, longest: int, *, breaks: bool = False) -> str:
     """`text` trimmed and in Unicode's composed form, within its length and without control characters."""
+    _fits(text, field, 4 * longest)  # first: composing long unsorted marks takes quadratic time
     normal = unicodedata.normalize("NFC", text).strip()
-    if len(normal) > longest:
-        message = f"{field} has {len(normal)} characters"
-        raise InvalidField("TOO_LONG", field, message, limit=f"at most {longest} characters")
+    _fits(normal, field, longest)
     allowed = "\n\r\t" if breaks else ""
     if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") and c not in allowed for c in normal):
         message = f"{field} has line breaks or control characters"

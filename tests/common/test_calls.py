@@ -15,7 +15,9 @@ from prometheus_client import REGISTRY
 
 from acesteps.lyrics.v1 import lyrics_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2_grpc as rpc
+from services.common import channels as channels_module
 from services.common import deadline
+from services.common import server as server_module
 from services.common.channels import open_channel
 from services.common.errors import (
     FailedPrecondition,
@@ -38,6 +40,7 @@ class Misbehaving(rpc.LyricsServiceServicer):
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.seen_remaining_s: float | None = None
+        self.silence_s = 0.01
         self.closed = asyncio.Event()
 
     async def ReviewLyrics(self, request: pb.ReviewLyricsRequest, context: Any) -> pb.ReviewLyricsResponse:
@@ -54,7 +57,7 @@ class Misbehaving(rpc.LyricsServiceServicer):
                 yield pb.GenerateLyricsResponse(progress=pb.LyricsProgress(lines_done=1))
                 if self.error:
                     raise self.error
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(self.silence_s)
         finally:
             self.closed.set()
 
@@ -193,6 +196,35 @@ async def test_calls_are_counted_by_method_code_and_reason(mesh: Mesh) -> None:
     assert REGISTRY.get_sample_value("acesteps_grpc_handled_total", labels) == 1
     del labels["code"], labels["reason"]
     assert REGISTRY.get_sample_value("acesteps_grpc_in_flight", labels) == 0
+
+
+async def test_an_idle_call_outlives_keepalive_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides' own settings, a hundred times as fast."""
+
+    def hurried(options: Any) -> list[tuple[str, Any]]:
+        pings = ("grpc.keepalive_time_ms", "grpc.http2.min_ping_interval_without_data_ms")
+        return [(name, value // 100 if name in pings else value) for name, value in options]
+
+    monkeypatch.setattr("services.common.server._OPTIONS", hurried(server_module._OPTIONS))
+    # C core's clients send two pings without data, then one a minute: not for this one
+    eager = ("grpc.http2.max_pings_without_data", 0)
+    monkeypatch.setattr("services.common.channels._OPTIONS", [*hurried(channels_module._OPTIONS), eager])
+    async with AsyncExitStack() as stack:
+        mesh = await open_mesh(stack, SETTINGS, SETTINGS)
+        mesh.servicer.silence_s = 4.0
+        call = mesh.stub.GenerateLyrics(pb.GenerateLyricsRequest(), timeout=20)
+        assert await call.read()
+        assert await call.read()  # after a dozen pings in silence
+        call.cancel()
+
+
+async def test_a_message_that_is_too_long_is_not_taken_in() -> None:
+    async with AsyncExitStack() as stack:
+        short = SETTINGS.model_copy(update={"max_request_bytes": 2048})
+        mesh = await open_mesh(stack, short, SETTINGS)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await mesh.stub.ReviewLyrics(pb.ReviewLyricsRequest(text="x" * 4096), timeout=5)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 class TestMutualTls:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from in_toto_attestation.v1.statement import Statement
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
@@ -220,3 +222,12 @@ def test_keys_and_bundles_are_made_on_the_command_line(
 
 def test_a_private_key_does_not_show_in_its_repr() -> None:
     assert "private" not in repr(KEY).lower()
+
+
+def test_an_encrypted_key_is_a_value_error_like_any_other_wrong_file(tmp_path: Path) -> None:
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    (tmp_path / "key.pem").write_bytes(pem)
+    with pytest.raises(ValueError, match="no unencrypted Ed25519 key"):
+        AttestationKey.load(tmp_path / "key.pem")

@@ -95,6 +95,9 @@ def test_a_busy_port_is_named_with_the_variable_to_change(tmp_path: Path) -> Non
     [
         (("--duration", "soon"), ["--duration", "not a number"]),
         (("--seed", "5000000000"), ["seed", "4294967295"]),
+        (("--http-port", "70000"), ["--http-port", "65535"]),
+        (("--lyrics", "words-that-are-not-there.txt"), ["no file", "words-that-are-not-there.txt"]),
+        (("--lyrics", "/tmp"), ["no file"]),
     ],
 )
 def test_a_bad_order_is_one_clear_line(tmp_path: Path, options: tuple[str, ...], words: list[str]) -> None:

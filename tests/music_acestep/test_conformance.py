@@ -7,7 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from services.music.acestep.lyrics.lines import LyricLine
+from services.music.acestep.lyrics.tokenizer import LyricTokenizer
 from services.music.conformance.__main__ import AGREES, CANNOT_RUN, DISAGREES, main
+from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
 from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -98,6 +101,20 @@ def test_a_missing_file_or_checkpoint_is_named(
     assert "none.json" in capsys.readouterr().err
     assert main([str(one_case), "--checkpoint", str(tmp_path / "nowhere")]) == CANNOT_RUN
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_lyric_ids_are_compared_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vocabulary = write_lyric_vocabulary(tmp_path / "vocab.json")
+    ids = LyricTokenizer.load(vocabulary).released_ids([LyricLine("hold on", "en")])
+    record = tmp_path / "record.json"
+    arguments = ["--lyric-tokens", str(record), "--vocab", str(vocabulary)]
+    record.write_text(json.dumps({"en": [{"lyrics": "hold on", "ids": ids, "languages": ["en"]}]}))
+    assert main(arguments) == AGREES
+    record.write_text(json.dumps({"en": [{"lyrics": "hold off", "ids": ids, "languages": ["en"]}]}))
+    assert main(arguments) == DISAGREES
+    assert "en/0" in capsys.readouterr().out
+    vocabulary.unlink()
+    assert main(arguments) == CANNOT_RUN
 
 
 def test_lyric_tokens_need_their_vocabulary() -> None:

@@ -1,4 +1,4 @@
-"""The engine acestep without a service around it: pace, cancellation, memory, and the state that it leaves."""
+"""The engine acestep without a service around it: pace, cancellation, memory, the state that it leaves."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from services.music.acestep.windows import WindowPlan
 from services.music.engine import (
     Audio,
     EngineCannotStart,
+    Event,
     Finished,
     Progress,
     RenderCancelled,
@@ -76,10 +77,9 @@ def test_events_come_in_order_and_blocks_add_up(engine: AceStepEngine) -> None:
 @pytest.mark.parametrize("asked", [1, 2, 4, 6])
 def test_a_song_is_cancelled_at_the_next_step_and_leaves_no_thread(engine: AceStepEngine, asked: int) -> None:
     answers = iter([False] * (asked - 1) + [True])
-    events = []
+    events: list[Event] = []
     with pytest.raises(RenderCancelled):
-        for event in engine.render(REQUEST, lambda: next(answers)):
-            events.append(event)
+        events.extend(engine.render(REQUEST, lambda: next(answers)))
     # asked after the conditioning, after each of four steps, after each block
     done = [e.step for e in events if isinstance(e, Progress) and e.stage == "rendering"]
     assert done == list(range(min(asked - 1, 5)))
@@ -169,14 +169,12 @@ def counting(steps: int, end: Callable[[], str]) -> Callable[[OnStep], str]:
 
 
 def test_stepwise_yields_what_is_reported_and_returns_the_result() -> None:
-    steps, seen = stepwise(counting(3, lambda: "end")), []
-    while True:
-        try:
-            seen.append(next(steps)[:2])
-        except StopIteration as stop:
-            assert stop.value == "end"
-            break
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    def heard() -> Iterator[object]:
+        yield (yield from stepwise(counting(3, lambda: "end")))
+
+    *steps, result = heard()
+    assert [step[:2] for step in steps if isinstance(step, tuple)] == [(1, 3), (2, 3), (3, 3)]
+    assert result == "end"
 
 
 def test_stepwise_raises_what_the_work_raises() -> None:

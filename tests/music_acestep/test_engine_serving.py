@@ -1,4 +1,4 @@
-"""The real music service with the engine acestep and a tiny checkpoint: songs, refusals, a start that fails."""
+"""The real music service with the engine acestep and a tiny checkpoint: songs, refusals, failing starts."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Guidance as algebra: what must hold whatever the model says. The released numbers are in the conformance test."""
+"""Guidance as algebra: what must hold whatever the model says. Released numbers: the conformance test."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,7 @@
 """Noise levels, guided steps and scales."""
 
+from itertools import pairwise
+
 import pytest
 
 from services.music.acestep import schedule
@@ -12,7 +14,7 @@ def test_sigmas_fall_from_1_to_0_with_one_more_than_there_are_steps(steps: int) 
     assert len(sigmas) == steps + 1
     assert sigmas[0] == 1
     assert sigmas[-1] == 0
-    assert all(later < earlier for earlier, later in zip(sigmas, sigmas[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(sigmas))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, scaled_dot_product_attention
 
+from services.music.acestep.linear import Linear
 from services.music.acestep.rope import Rotation
 from services.music.acestep.weights_loading import prefixed, tensors_of
 
@@ -22,8 +23,8 @@ class LinearAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
     def forward(self, x: Tensor, rotation: Rotation, frames: Tensor | None) -> Tensor:
         """(B, T, D) → (B, T, D); what is not in `frames` (B, T) is not attended, gets the output's bias."""
@@ -56,10 +57,10 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.q = nn.Linear(width, width)
-        self.k = nn.Linear(width, width)
-        self.v = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
+        self.q = Linear(width, width)
+        self.k = Linear(width, width)
+        self.v = Linear(width, width)
+        self.out = Linear(width, width)
 
     def keys_and_values(self, conditioning: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor]:
         """(B, S, D) → rotated keys and values, each (B, H, S, d)."""

@@ -1,7 +1,7 @@
 """The engine `acestep`: prompt and lyrics to conditioning, noise to latents, latents to sound.
 
-Knows the order of work and what a listener is told of it; the models are in the modules beside it. Songs share
-nothing but the weights.
+Knows the order of work and what a listener is told of it; the models are in the modules beside it. Songs
+share nothing but the weights.
 """
 
 import logging

@@ -1,11 +1,13 @@
 """GLUMBConv, a block's gated feed-forward, which also looks one frame back and one ahead.
 
-From SANA (arXiv 2410.10629). Its 1×1 convolutions are linears here.
+From SANA (arXiv 2410.10629). Its 1×1 convolutions are linears here (on a CPU `Linear` knows better).
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, silu
+
+from services.music.acestep.linear import Linear
 
 
 class GLUMBConv(nn.Module):
@@ -13,10 +15,10 @@ class GLUMBConv(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.widen = nn.Linear(width, 2 * hidden)
+        self.widen = Linear(width, 2 * hidden)
         self.neighbours = nn.Parameter(torch.empty(2 * hidden, 1, 3))
         self.neighbours_bias = nn.Parameter(torch.empty(2 * hidden))
-        self.narrow = nn.Linear(hidden, width, bias=False)
+        self.narrow = Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
         """(B, T, D) → (B, T, D); what is not in `frames` (B, T) is silent to its neighbours."""

@@ -13,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 
 from services.music.acestep.config import TransformerConfig
 from services.music.acestep.erg import LYRIC_LAYERS, TAU
+from services.music.acestep.linear import Linear
 from services.music.acestep.weights_loading import prefixed, tensors_of
 
 NORM_EPSILON = 1e-5
@@ -46,11 +47,11 @@ class RelativeAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.position = nn.Linear(width, width, bias=False)
+        self.qkv = Linear(width, 3 * width)
+        self.position = Linear(width, width, bias=False)
         self.key_bias = nn.Parameter(torch.empty(heads, width // heads))  # u
         self.position_bias = nn.Parameter(torch.empty(heads, width // heads))  # v
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor | None, q_scale: float) -> Tensor:
         """x (B, L, D), positions (2·L - 1, D), mask (B, L) bool, False at padding → (B, L, D)."""
@@ -100,8 +101,8 @@ class LyricLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(width, NORM_EPSILON)
         self.attention = RelativeAttention(width, config.lyric_encoder_heads)
         self.mlp_norm = nn.LayerNorm(width, NORM_EPSILON)
-        self.widen = nn.Linear(width, hidden)
-        self.narrow = nn.Linear(hidden, width)
+        self.widen = Linear(width, hidden)
+        self.narrow = Linear(hidden, width)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor | None, q_scale: float) -> Tensor:
         x = x + self.attention(self.attention_norm(x), positions, mask, q_scale)
@@ -125,11 +126,11 @@ class LyricEncoder(nn.Module):
         super().__init__()
         width = config.lyric_hidden_size
         self.embedding = nn.Embedding(config.lyric_encoder_vocab_size, width)
-        self.inlet = nn.Linear(width, width)
+        self.inlet = Linear(width, width)
         self.inlet_norm = nn.LayerNorm(width, NORM_EPSILON)
         self.layers = nn.ModuleList(LyricLayer(config) for _ in range(config.lyric_encoder_layers))
         self.norm = nn.LayerNorm(width, NORM_EPSILON)
-        self.out = nn.Linear(width, config.inner_dim)
+        self.out = Linear(width, config.inner_dim)
 
     def forward(self, ids: Tensor, mask: Tensor | None, *, erg: bool) -> Tensor:
         """ids (B, L) int64, mask (B, L) bool → (B, L, width of the transformer); L may be 0.

@@ -28,7 +28,7 @@ from services.gateway.notices import Notices
 from services.gateway.queue import ChunksLost, LeaseLost, Queue
 from services.gateway.readiness import NO_POD_READY
 from services.gateway.renderer import Renderer
-from services.gateway.titles import LONGEST_TITLE, title_of
+from services.gateway.titles import title_of_words, title_without_words
 
 _log = logging.getLogger(__name__)
 
@@ -129,10 +129,14 @@ class Attempt:
             song, words = self._song, lyrics_pb.LyricDocument.FromString(self._song.lyrics)
         else:
             words = await self._lyricist.words_for(self._song, self._journal.tell)
-            title = self._song.title or words.title.strip()[:LONGEST_TITLE] or title_of(self._song.prompt)
+            title = self._song.title or title_of_words(words) or self._wordless_title()
             song, document = replace(self._song, title=title), words.SerializeToString(deterministic=True)
             await self._queue.insist(lambda: self._queue.write_lyrics(*self._key, document, title))
         return await self._renderer.render(song, words, self._journal.tell, self._hear)
+
+    def _wordless_title(self) -> str:
+        song = self._song
+        return title_without_words(song.prompt, revealed=song.reveal_prompt, seed=song.seed)
 
     async def _hear(self, chunk: Chunk) -> None:
         await self._journal.hear(chunk)

@@ -15,7 +15,7 @@ from services.common.errors import InvalidField
 from services.common.provenance import request_digest
 from services.gateway.models import Account, NewSong
 from services.gateway.review import LONGEST_PROMPT, checked_text
-from services.gateway.titles import LONGEST_TITLE, title_of
+from services.gateway.titles import LONGEST_TITLE, title_without_words
 
 LONGEST_LYRICS = 20_000
 SHORTEST_S, LONGEST_S, DEFAULT_S = 5.0, 240.0, 60.0
@@ -55,26 +55,29 @@ def new_song(account: Account, request: pb.CreateSongRequest) -> NewSong:
         "given_lyrics": lyrics,
         "language": request.language,
         "instrumental": request.instrumental,
-        "duration_s": _duration_s(request.duration_s),
+        "duration_s": _duration_s(request.duration_s) if request.HasField("duration_s") else DEFAULT_S,
         "creator_address": checksum_address(request.creator_address, "creator_address")
         if request.creator_address
         else "",
         "reveal_prompt": request.reveal_prompt,
     }
     seed = request.seed if request.HasField("seed") else None
+    drawn = secrets.randbelow(1 << 32) if seed is None else seed
+    if request.instrumental and not title:  # words, once there are any, bring their own
+        shown_title = title_without_words(prompt, revealed=request.reveal_prompt, seed=drawn)
+    else:
+        shown_title = title
     return NewSong(
         id=uuid4(),
         account_id=account.id,
         request_id=request.request_id or None,
         request_digest=request_digest({**asked, "seed": seed}),
-        seed=secrets.randbelow(1 << 32) if seed is None else seed,
-        # Words bring their own title; without any, the prompt has to do.
-        **{**asked, "title": title_of(prompt) if request.instrumental and not title else title},
+        seed=drawn,
+        **{**asked, "title": shown_title},
     )
 
 
-def _duration_s(asked_s: float) -> float:
-    duration_s = asked_s or DEFAULT_S
+def _duration_s(duration_s: float) -> float:
     if not SHORTEST_S <= duration_s <= LONGEST_S:  # NaN too
         raise InvalidField(
             "OUT_OF_RANGE",

@@ -220,7 +220,9 @@ def _add_audio(app: FastAPI, songs: Songs, accounts: Accounts) -> None:
             if error.reason != "SONG_NOT_READY" or wanted is not AudioFormat.MP3:
                 raise
             if request.method == "HEAD":
-                return Response(headers={"Content-Type": wanted.media_type, "Accept-Ranges": "none"})
+                head = Response(headers={"Content-Type": wanted.media_type, "Accept-Ranges": "none"})
+                del head.headers["Content-Length"]  # nobody knows it yet
+                return head
         else:
             if not offset and attempt in (0, song.attempt):
                 return file_response(request, download, _file_headers(song, wanted))
@@ -285,7 +287,11 @@ def _add_public(app: FastAPI, songs: Songs, health: Health) -> None:
         """A pinned file: audio, cover or metadata of a saved song."""
         download = await songs.pinned(cid)
         if download is None:
-            raise NotFound("NOT_PINNED", "nothing is pinned under this CID", metadata={"field": "cid"})
+            raise NotFound(
+                "NOT_PINNED",
+                "nothing is pinned under this CID",
+                metadata={"field": "cid", "limit": "the CID of a file of a saved song"},
+            )
         return file_response(request, download, _PINNED_HEADERS)
 
     @app.get("/healthz", tags=["health"])

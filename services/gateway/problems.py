@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from services.common.errors import ServiceError
-from services.gateway.proto_models import invalid_field
+from services.gateway.proto_models import BODY_LIMIT, invalid_field
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def body_too_large(limit_bytes: int) -> HTTPException:
 def http_problem(error: HTTPException) -> JSONResponse:
     """The problem document of an error of the framework's own."""
     reason = _REASONS.get(error.status_code, HTTPStatus(error.status_code).name)
-    members = {"field": "body"} if error.status_code == 400 else {}
+    members = {"field": "body", "limit": BODY_LIMIT} if error.status_code == 400 else {}
     return _document(error.status_code, reason, error.detail, members, dict(error.headers or {}))
 
 

@@ -17,10 +17,13 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from pydantic import BaseModel, ConfigDict, Field, Strict, create_model, model_validator
+from pydantic_core import PydanticCustomError
 
 from services.common.errors import InvalidField
 
 M = TypeVar("M", bound=Message)
+
+BODY_LIMIT = "one JSON object"
 
 _UINT32, _UINT64, _INT32 = (0, 2**32 - 1), (0, 2**64 - 1), (-(2**31), 2**31 - 1)
 _BOUNDS = {
@@ -39,7 +42,12 @@ class ProtoModel(BaseModel):
         """As in proto3 JSON; a null under an unknown name is still unknown."""
         if not isinstance(value, dict):
             return value
-        return {k: v for k, v in value.items() if v is not None or k not in cls.model_fields}
+        for name in value:
+            if name not in cls.model_fields:
+                # pydantic's own error does not say which names there are
+                context = {"name": _printable(name), "known": ", ".join(cls.model_fields) or "none"}
+                raise PydanticCustomError("unknown_field", "there is no field {name}", context)
+        return {k: v for k, v in value.items() if v is not None}
 
 
 @cache
@@ -131,7 +139,10 @@ def message_of(fields: dict[str, Any], message: type[M]) -> M:
     except json_format.ParseError as error:
         named = re.search(r"Failed to parse (\w+) field", str(error))
         raise InvalidField(
-            "MALFORMED", named[1] if named else "body", str(error), limit=f"a {message.DESCRIPTOR.name}"
+            "MALFORMED",
+            named[1] if named else "body",
+            str(error),
+            limit="what protobuf can hold: Unicode without lone surrogates, numbers within their type",
         ) from error
 
 
@@ -153,9 +164,12 @@ def invalid_field(error: Any) -> InvalidField:
     name, context = _field_name(error["loc"]), error.get("ctx") or {}
     match error["type"]:
         case "missing":
-            return InvalidField("REQUIRED", name, f"{name} is missing")
-        case "extra_forbidden":
-            return InvalidField("UNKNOWN_FIELD", name, f"there is no field {name}")
+            return InvalidField("REQUIRED", name, f"{name} is missing", limit="present")
+        case "unknown_field":
+            name = context["name"] if name == "body" else f"{name}.{context['name']}"
+            return InvalidField(
+                "UNKNOWN_FIELD", name, f"there is no field {name}", limit=f"known: {context['known']}"
+            )
         case "greater_than_equal" | "less_than_equal" | "int_parsing_size":
             return InvalidField("OUT_OF_RANGE", name, f"{name}: {error['msg']}", limit=_limit(context))
         case "literal_error":
@@ -163,14 +177,20 @@ def invalid_field(error: Any) -> InvalidField:
                 "UNKNOWN_VALUE", name, f"{name}: {error['msg']}", limit=str(context.get("expected", ""))
             )
         case _:
-            return InvalidField("MALFORMED", name, f"{name}: {error['msg']}", limit=error["msg"])
+            limit = BODY_LIMIT if name == "body" else error["msg"]
+            return InvalidField("MALFORMED", name, f"{name}: {error['msg']}", limit=limit)
 
 
 def _limit(context: dict[str, Any]) -> str:
     return next(
         (f"{side} {context[key]}" for key, side in (("ge", "at least"), ("le", "at most")) if key in context),
-        "",
+        "at most 20 digits",
     )
+
+
+def _printable(name: str) -> str:
+    """A name that a client made up, short and without what UTF-8 cannot say."""
+    return name[:64].encode("utf-8", "replace").decode()
 
 
 def _field_name(location: Sequence[str | int]) -> str:

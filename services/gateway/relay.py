@@ -20,9 +20,14 @@ from services.gateway.store import Store
 Audio = AsyncGenerator[pb.StreamAudioResponse]
 
 
+SONG_ID_LIMIT = "the id of a song of yours (UUID)"
+
+
 def song_not_found(song_id: str) -> NotFound:
     return NotFound(
-        "SONG_NOT_FOUND", "there is no such song", metadata={"field": "song_id", "song_id": song_id}
+        "SONG_NOT_FOUND",
+        "there is no such song",
+        metadata={"field": "song_id", "limit": SONG_ID_LIMIT, "song_id": song_id},
     )
 
 

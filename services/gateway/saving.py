@@ -17,7 +17,6 @@ from services.common.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
-    NotFound,
     ServiceError,
     Unavailable,
     error_from_rpc,
@@ -28,6 +27,7 @@ from services.gateway.messages import ipfs_uri
 from services.gateway.metadata import metadata_json
 from services.gateway.models import Permit, PermitFormat, Pin, Song
 from services.gateway.objects import Objects, key_of
+from services.gateway.relay import song_not_found
 from services.gateway.store import Store
 
 TIMEOUT_S = 20.0
@@ -112,7 +112,7 @@ class Saver:
     async def _reread(self, song: Song) -> Song:
         fresh = await self._store.get(song.account_id, song.id)
         if fresh is None:
-            raise NotFound("SONG_NOT_FOUND", "there is no such song")
+            raise song_not_found(str(song.id))
         return fresh
 
 

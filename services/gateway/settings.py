@@ -27,6 +27,8 @@ class GatewaySettings(ServiceSettings):
 
     grpc_port: Port = 50050
     """Port that gRPC listens on; 0 takes any free one."""
+    max_request_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 256 << 10
+    """Longest message that gRPC takes in; 20,000 characters of lyrics fit."""
     http_host: str = "127.0.0.1"
     """Address that HTTP listens on."""
     http_port: Port = 8080

@@ -28,7 +28,7 @@ from services.gateway.models import Account, AudioFormat, PermitFormat, Song, St
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
 from services.gateway.pages import page_token, read_page_token
-from services.gateway.relay import Audio, Relay, past_the_end, song_not_found
+from services.gateway.relay import SONG_ID_LIMIT, Audio, Relay, past_the_end, song_not_found
 from services.gateway.review import LONGEST_PROMPT, admit, checked_text, review
 from services.gateway.saving import Saver, permit_has_expired
 from services.gateway.store import Store
@@ -196,7 +196,7 @@ class Songs:
 def _uuid(song_id: str) -> UUID:
     """Raises InvalidField (REQUIRED) for none, NotFound for what cannot be a song's id."""
     if not song_id:
-        raise InvalidField("REQUIRED", "song_id", "song_id is missing", limit="a song's id")
+        raise InvalidField("REQUIRED", "song_id", "song_id is missing", limit=SONG_ID_LIMIT)
     try:
         found = UUID(song_id)
     except ValueError:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -43,6 +44,7 @@ BAD_CREATIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"language": "english"}, "MALFORMED", "language"),
     ({"duration_s": 4.9}, "OUT_OF_RANGE", "duration_s"),
     ({"duration_s": 240.5}, "OUT_OF_RANGE", "duration_s"),
+    ({"duration_s": 0}, "OUT_OF_RANGE", "duration_s"),
     ({"duration_s": -1}, "OUT_OF_RANGE", "duration_s"),
     ({"duration_s": float("nan")}, "OUT_OF_RANGE", "duration_s"),
     ({"request_id": "a b"}, "MALFORMED", "request_id"),
@@ -57,6 +59,7 @@ BAD_CREATIONS: list[tuple[dict[str, Any], str, str]] = [
 BAD_BODIES = [
     ('{"prompt": "x", "tempo": 3}', "UNKNOWN_FIELD", "tempo"),
     ('{"prompt": "x", "tempo": null}', "UNKNOWN_FIELD", "tempo"),
+    ('{"prompt": "x", "\\ud800": 1}', "UNKNOWN_FIELD", "?"),
     ('{"prompt": 5}', "MALFORMED", "prompt"),
     ('{"prompt": "\\ud800"}', "MALFORMED", "prompt"),
     ('{"prompt": "x", "instrumental": "yes"}', "MALFORMED", "instrumental"),
@@ -100,6 +103,22 @@ async def test_a_bad_body_is_refused_and_named(
     answer = await shared.http.post("/v1/songs", content=body, headers=JSON)
     problem = problem_of(answer)
     assert (answer.status_code, problem["reason"], problem.get("field")) == (400, reason, field)
+    if field == "body":
+        assert problem["limit"] == "one JSON object"
+    elif reason == "UNKNOWN_FIELD":
+        assert problem["limit"].startswith("known: request_id, prompt, title, ")
+    else:
+        assert problem["limit"]
+
+
+async def test_a_length_is_a_minute_only_where_none_is_given(shared: Gateway) -> None:
+    asked = pb.CreateSongRequest(prompt="calm jazz", instrumental=True)
+    song = (await shared.grpc.CreateSong(asked, timeout=CALL_S)).song
+    assert song.duration_s == 60
+    await shared.grpc.CancelSong(pb.CancelSongRequest(song_id=song.id), timeout=CALL_S)
+    asked.duration_s = 0
+    error = await shared.refusal("CreateSong", asked)
+    assert (error.reason, error.metadata["limit"]) == ("OUT_OF_RANGE", "5 to 240 seconds")
 
 
 @pytest.mark.parametrize("song_id", [STRANGE, "nonsense", STRANGE.replace("-", ""), STRANGE.upper() + "a"])
@@ -116,6 +135,7 @@ async def test_an_unknown_song_is_unknown_everywhere(shared: Gateway, song_id: s
         error = await shared.refusal(rpc, message(song_id=song_id))
         answer = await shared.http.request(method, f"/v1/songs/{song_id}{suffix}")
         assert (error.reason, error.metadata["field"]) == ("SONG_NOT_FOUND", "song_id"), rpc
+        assert error.metadata["limit"] == "the id of a song of yours (UUID)"
         assert same(problem_of(answer), error), rpc
     assert (await shared.http.head(f"/v1/songs/{song_id}/audio")).status_code == 404
 
@@ -161,10 +181,12 @@ async def test_a_query_that_means_nothing_is_refused(shared: Gateway) -> None:
     for query, reason, field in (
         ("page_size=many", "MALFORMED", "page_size"),
         ("page_size=-1", "OUT_OF_RANGE", "page_size"),
+        ("page_size=" + "9" * 5000, "OUT_OF_RANGE", "page_size"),
         ("size=3", "UNKNOWN_FIELD", "size"),
     ):
         problem = problem_of(await shared.http.get(f"/v1/songs?{query}"))
         assert (problem["reason"], problem["field"]) == (reason, field)
+        assert problem["limit"]
 
 
 async def test_the_faces_show_the_same_song(shared: Gateway) -> None:
@@ -300,6 +322,24 @@ async def test_openapi_describes_every_route_from_the_protos(shared: Gateway) ->
     assert docs.status_code == 200
     assert "http://" not in docs.text  # it works without a network
     assert "https://" not in docs.text
+
+
+async def test_the_docs_show_every_tag_once_and_code_as_code(shared: Gateway, tmp_path: Path) -> None:
+    for name, path in (("page", "/docs"), ("api", "/openapi.json")):
+        (tmp_path / name).write_text((await shared.http.get(path)).text)
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(Path(__file__).with_name("docs_page.mjs")),
+        str(tmp_path / "page"),
+        str(tmp_path / "api"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    shown = json.loads((await process.communicate())[0])
+    headings = [text for tag, text in shown if tag == "h2"]
+    assert headings == ["prompts", "songs", "mint", "audio", "health", "Messages"]
+    assert ["code", "acesteps.gateway.v1.GatewayService"] in shown
+    assert ["code", "/v1/songs/{song_id}/mint"] in shown
+    assert not [text for _, text in shown if "`" in text]
 
 
 class Locked(Accounts):

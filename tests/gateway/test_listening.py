@@ -26,6 +26,9 @@ async def test_sound_comes_before_the_song_is_done(shared_pods: Mesh, shared: Ga
         assert response.headers["accept-ranges"] == "none"
         assert "content-length" not in response.headers
         assert await anext(response.aiter_raw())
+    head = await shared.http.head(f"/v1/songs/{song.id}/audio")
+    assert (head.status_code, head.headers["content-type"], head.content) == (200, "audio/mpeg", b"")
+    assert "content-length" not in head.headers
     assert (await shared.get(song.id)).state == pb.SONG_STATE_RUNNING
 
 

@@ -1,5 +1,6 @@
 """What is refused, what is not, and what is advised."""
 
+import random
 import time
 import unicodedata
 
@@ -7,7 +8,6 @@ import pytest
 
 from services.common.errors import FailedPrecondition, InvalidField
 from services.gateway.review import admit, checked_text, review
-from services.gateway.titles import title_of
 
 
 def rules(prompt: str, *, refuses: bool) -> set[str]:
@@ -110,7 +110,28 @@ def test_texts_out_of_their_limits_are_refused(text: str, reason: str) -> None:
     assert (caught.value.reason, caught.value.field) == (reason, "prompt")
 
 
-def test_a_song_without_a_title_is_named_after_its_prompt() -> None:
-    assert title_of("melancholic jazz hop about rain, 84 bpm") == "Melancholic Jazz Hop About Rain"
-    assert title_of("... !") == "Untitled"
-    assert len(title_of("w" * 1000)) == 120
+def test_masses_of_marks_are_refused_before_they_are_sorted() -> None:
+    marks = list("\u0316\u0345\u0300\u0334\u0591" * 25_000)
+    random.Random(7).shuffle(marks)
+    text = "".join(marks)
+    begun = time.perf_counter()
+    for field, given, longest, lines in (
+        ("prompt", text, 1_000, False),
+        ("title", text, 120, False),
+        ("lyrics", text, 20_000, True),
+        ("lyrics", text[:20_000], 20_000, True),
+    ):
+        with pytest.raises(InvalidField) as caught:
+            checked_text(field, given, longest, lines=lines)
+        assert caught.value.reason == ("TOO_LONG" if len(given) > longest else "MALFORMED")
+    assert time.perf_counter() - begun < 0.5
+
+
+def test_composing_may_not_lengthen_a_text_past_its_limit() -> None:
+    assert len(unicodedata.normalize("NFC", "\u0958" * 10)) == 20
+    with pytest.raises(InvalidField, match="has 20 characters"):
+        checked_text("title", "\u0958" * 10, 10)
+
+
+def test_letters_with_many_marks_pass() -> None:
+    assert checked_text("lyrics", "Tiếng Việt שָׁלוֹם", 40) == unicodedata.normalize("NFC", "Tiếng Việt שָׁלוֹם")

@@ -125,9 +125,11 @@ async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway
 
 
 async def test_a_prompt_stays_out_unless_it_was_revealed(gateway: Gateway) -> None:
-    song = await mintable(gateway, instrumental=True)
+    song = await mintable(gateway, instrumental=True, prompt="wedding waltz for Ingrid and Jonas, 90 BPM")
     raw = await pinned(gateway, (await save(gateway, song)).song.save.metadata_uri)
     assert song.prompt not in raw.decode()
+    said = raw.decode().lower()
+    assert not [w for w in ("wedding", "waltz", "ingrid", "jonas") if w in said]  # nor in the title
     assert "lyrics" not in json.loads(raw)
 
 

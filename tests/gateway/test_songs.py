@@ -49,7 +49,7 @@ async def test_given_words_are_sung_as_they_are(shared_pods: Mesh, shared: Gatew
     assert not shared_pods.lyrics.requests
     assert [line.text for line in song.lyrics.sections[0].lines] == ["my own line", "and another"]
     assert song.lyrics.language == "de"
-    assert song.title == "Calm Jazz Hop"  # theirs have no title: the prompt's
+    assert song.title == "my own line"
 
 
 async def test_words_that_cannot_be_sung_fail_the_song(shared_pods: Mesh, shared: Gateway) -> None:

@@ -14,7 +14,8 @@ class Linear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.dtype != torch.float32 or x.ndim != 3 or not x.shape[1]:
+        eager = not torch.compiler.is_compiling()  # a compiler chooses for itself
+        if not (eager and x.device.type == "cpu" and x.dtype == torch.float32 and x.ndim == 3 and x.shape[1]):
             return super().forward(x)
         image = conv2d(x.mT[:, :, None], self.weight[:, :, None, None], self.bias)  # (B, C, 1, L)
         return image[:, :, 0].mT

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from torch.nn.functional import rms_norm
 
 from services.music.acestep.config import LATENT_HEIGHT, TransformerConfig
-from services.music.acestep.linear import Linear
 from services.music.acestep.weights_loading import prefixed, tensors_of
 
 GROUPS = 32
@@ -18,9 +17,9 @@ class PatchEmbedding(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.channels = config.in_channels
-        self.frame = Linear(config.in_channels * LATENT_HEIGHT, config.patch_channels)
+        self.frame = nn.Linear(config.in_channels * LATENT_HEIGHT, config.patch_channels)
         self.norm = nn.GroupNorm(GROUPS, config.patch_channels, eps=EPSILON)
-        self.out = Linear(config.patch_channels, config.inner_dim)
+        self.out = nn.Linear(config.patch_channels, config.inner_dim)
 
     def forward(self, latents: Tensor, frames: Tensor | None) -> Tensor:
         """(B, 8, 16, T) → (B, T, D); the norm's statistics are those of `frames` (B, T)."""
@@ -57,7 +56,7 @@ class FinalLayer(nn.Module):
         super().__init__()
         self.channels = config.out_channels
         self.scale_shift_table = nn.Parameter(torch.empty(2, config.inner_dim))
-        self.linear = Linear(config.inner_dim, LATENT_HEIGHT * config.out_channels)
+        self.linear = nn.Linear(config.inner_dim, LATENT_HEIGHT * config.out_channels)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """(B, T, D), time (B, D) → (B, 8, 16, T)."""

@@ -34,8 +34,7 @@ class MusicSettings(ServiceSettings):
     attestation_key_file: Path
     """Ed25519 private key in PEM; `python -m services.common.trust new-key` makes one."""
     trust_bundle_file: Path | None = None
-    """Whose songs may be edited (`python -m services.common.trust --help`); read again when it changes. May
-    come after the start; as long as there is none, edits are off."""
+    """Whose songs may be edited; read again when it changes, and may come after the start. None: no edits."""
     trust_state_file: Path | None = None
     """Where the highest version of the bundle seen so far is kept; goes with the bundle."""
 

@@ -112,6 +112,8 @@ def read_spec(spec: pb.SongSpec, edit: Edit | None = None) -> SongOrder:
     # refuses NaN too; an edit's own limits are its source's
     if not (MIN_DURATION_S <= spec.duration_s <= MAX_DURATION_S or (edit and 0 <= spec.duration_s < 1e6)):
         limit = f"{MIN_DURATION_S:g} to {MAX_DURATION_S:g} seconds"
+        if edit:
+            limit = "0, or as many seconds as the edit makes"
         message = f"duration_s is {spec.duration_s:g}"
         raise InvalidField("OUT_OF_RANGE", "spec.duration_s", message, limit=limit)
     if spec.format not in _FORMATS:

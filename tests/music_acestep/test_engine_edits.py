@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from services.common.errors import InvalidField
+from services.music.acestep import edits
 from services.music.acestep.engine import AceStepEngine
 from services.music.acestep.making import Making, MakingError, Seeds, Step
 from services.music.acestep.options import SamplingOptions
@@ -171,6 +172,19 @@ def test_extended_to_the_left_again_and_again_a_song_stays_where_it_is(
     assert np.array_equal(painted.pcm[: 2 * RATE], twice.pcm[: 2 * RATE])
     states = [SongState.from_bytes(made.state) for made in (once, twice, painted)]
     assert [state.start for state in states] == [2526, 2526 - 441, 2526 - 441]
+
+
+def test_what_the_model_does_not_hear_at_once_is_extended_and_repainted_too(
+    engine: AceStepEngine, song: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edits, "WINDOW_FRAMES", 60)
+    longer = edited(engine, song, Extend(1.5, 2.0))  # 16 and 22 frames to the 54 that are there
+    assert longer.steps[0] == 2 * STEPS
+    assert np.array_equal(longer.pcm[round(1.5 * RATE) : round(6.5 * RATE)], song.pcm)
+    painted = edited(engine, longer, Repaint(7.0, 8.0, 0.7), seed=9)
+    assert np.array_equal(painted.pcm[: 7 * RATE], longer.pcm[: 7 * RATE])
+    assert np.array_equal(painted.pcm[8 * RATE :], longer.pcm[8 * RATE :])
+    assert not np.array_equal(painted.pcm[7 * RATE : 8 * RATE], longer.pcm[7 * RATE : 8 * RATE])
 
 
 def test_a_lyric_edit_sings_other_words_and_hears_the_old_ones(engine: AceStepEngine, song: Made) -> None:

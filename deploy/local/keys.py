@@ -6,6 +6,7 @@ Made once, by the commands that an operator uses too, and kept. Holds no secret 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,6 @@ from services.common.trust import TrustBundle
 
 # The passwords are 32 random bytes: nothing is won by making guesses slow, and every start decrypts.
 SCRYPT_N = 1 << 13
-TASKS = ("text2music",)
 RENEW_BEFORE = timedelta(days=30)
 
 
@@ -56,8 +56,8 @@ def ensure_pod_key(folder: Path) -> Path:
     return key_file
 
 
-def trusts(bundle_file: Path, key_id: str, engine: str, weights_digest: str) -> bool:
-    """Whether the bundle lets this key attest songs of this engine for a good while yet."""
+def trusts(bundle_file: Path, key_id: str, engine: str, weights_digest: str, tasks: Sequence[str]) -> bool:
+    """Whether the bundle lets this key attest these tasks of this engine for a good while yet."""
     if not bundle_file.exists():
         return False
     key = TrustBundle.parse(bundle_file.read_bytes()).by_id().get(key_id)
@@ -67,18 +67,20 @@ def trusts(bundle_file: Path, key_id: str, engine: str, weights_digest: str) -> 
         and key.not_after > datetime.now(UTC) + RENEW_BEFORE
         and engine in key.engines
         and weights_digest in key.weights_digests
-        and set(TASKS) <= set(key.tasks)
+        and set(tasks) <= set(key.tasks)
     )
 
 
-def trust_pod(bundle_file: Path, key_file: Path, engine: str, weights_digest: str) -> None:
-    """Writes the bundle's next version, in which the key may attest this engine. Raises KeyCommandError."""
-    tasks = [word for task in TASKS for word in ("--task", task)]
+def trust_pod(
+    bundle_file: Path, key_file: Path, engine: str, weights_digest: str, tasks: Sequence[str]
+) -> None:
+    """Writes the bundle's next version, in which the key may attest these tasks. Raises KeyCommandError."""
+    words = [word for task in tasks for word in ("--task", task)]
     _run(
         "services.common.trust",
         "bundle",
         *("--bundle", bundle_file, "--key", key_file, "--engine", engine),
-        *("--weights-digest", weights_digest, *tasks),
+        *("--weights-digest", weights_digest, *words),
     )
 
 

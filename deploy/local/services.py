@@ -38,6 +38,7 @@ class Engine:
     name: str
     weights_digest: str
     attestation_key_id: str
+    tasks: tuple[str, ...]
 
 
 class Readiness:
@@ -92,4 +93,4 @@ def describe_engine(port: int) -> Engine:
     with grpc.insecure_channel(f"{LOOPBACK}:{port}", options=CHANNEL_OPTIONS) as channel:
         stub = music_service_pb2_grpc.MusicServiceStub(channel)
         answer = stub.DescribeEngine(music_service_pb2.DescribeEngineRequest(), timeout=DESCRIBE_TIMEOUT_S)
-    return Engine(answer.engine, answer.weights_digest, answer.attestation_key_id)
+    return Engine(answer.engine, answer.weights_digest, answer.attestation_key_id, tuple(answer.tasks))

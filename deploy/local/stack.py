@@ -238,13 +238,19 @@ class Stack:
         child = self._start_service(
             "music",
             port,
-            {"ATTESTATION_KEY_FILE": key_file, "POD_ID": "local"},
+            {
+                "ATTESTATION_KEY_FILE": key_file,
+                "POD_ID": "local",
+                # Written below, once the pod has said what it is; until then it makes no edits.
+                "TRUST_BUNDLE_FILE": self.folder.trust_bundle,
+                "TRUST_STATE_FILE": self.folder.trust_state("music"),
+            },
         )
         child.wait_ready()
         engine = describe_engine(port)
-        pod = (engine.attestation_key_id, engine.name, engine.weights_digest)
-        if not keys.trusts(self.folder.trust_bundle, *pod):
-            keys.trust_pod(self.folder.trust_bundle, key_file, engine.name, engine.weights_digest)
+        made = (engine.name, engine.weights_digest, engine.tasks)
+        if not keys.trusts(self.folder.trust_bundle, engine.attestation_key_id, *made):
+            keys.trust_pod(self.folder.trust_bundle, key_file, *made)
         self._report(f"music is ready with engine {engine.name}")
 
     def _start_signer(self, port: int, eip712: Keystore, packed: Keystore) -> Child:

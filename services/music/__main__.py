@@ -13,6 +13,7 @@ from services.music.host import EngineHost
 from services.music.measuring import SLOTS_BUSY
 from services.music.service import MusicServicer
 from services.music.settings import MusicSettings
+from services.music.source import Trust
 
 
 async def build(settings: MusicSettings, stack: AsyncExitStack, health: Health) -> Sequence[GrpcService]:
@@ -28,7 +29,8 @@ async def build(settings: MusicSettings, stack: AsyncExitStack, health: Health) 
     await host.start()
     stack.push_async_callback(host.stop)
     SLOTS_BUSY.set_function(lambda: host.busy)
-    servicer = MusicServicer(host, settings.slots, key, settings.pod_id)
+    trust = Trust(settings.trust_bundle_file, settings.trust_state_file)
+    servicer = MusicServicer(host, settings.slots, key, settings.pod_id, trust)
     name = pb.DESCRIPTOR.services_by_name["MusicService"].full_name
     return [GrpcService(name, lambda server: pb_grpc.add_MusicServiceServicer_to_server(servicer, server))]
 

@@ -7,6 +7,7 @@ import io
 import struct
 from typing import Protocol
 
+import numpy as np
 import soundfile
 
 from services.music.engine import CHANNELS, SAMPLE_RATE_HZ, Pcm
@@ -79,3 +80,24 @@ class FlacMaster:
     def finish(self) -> bytes:
         self._file.close()
         return self._buffer.getvalue()
+
+
+def read_master(flac: bytes, most: int) -> Pcm:
+    """The samples of a master; no more than `most` of each channel are ever held.
+
+    Raises:
+        ValueError: anything but FLAC of 16-bit stereo at 44.1 kHz with 1 to `most` samples.
+    """
+    try:
+        with soundfile.SoundFile(io.BytesIO(flac)) as file:
+            form = (file.format, file.subtype, file.samplerate, file.channels)
+            if form != ("FLAC", "PCM_16", SAMPLE_RATE_HZ, CHANNELS):
+                raise ValueError(f"{form} is not 16-bit stereo FLAC at 44.1 kHz")
+            if not 1 <= file.frames <= most:
+                raise ValueError(f"{file.frames} samples, 1 to {most} are read")
+            pcm = file.read(file.frames, dtype="int16")
+            if len(pcm) != file.frames:
+                raise ValueError(f"{len(pcm)} of {file.frames} samples can be read")
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"cannot be read: {error.error_string}") from error
+    return np.ascontiguousarray(pcm)

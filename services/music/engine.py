@@ -10,8 +10,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from services.music.edit import Edit, Source
+
 SAMPLE_RATE_HZ = 44_100
 CHANNELS = 2
+TEXT_TO_MUSIC = "text2music"
 
 # int16, (n, 2), 44.1 kHz
 Pcm = NDArray[np.int16]
@@ -35,6 +38,9 @@ class RenderRequest:
     language: str
     duration_s: float
     seed: int  # 0 to 2^32 - 1
+    # None: from nothing. Else `source` is there, and `duration_s` is what the edit makes of its length.
+    edit: Edit | None = None
+    source: Source | None = None
 
     @property
     def samples(self) -> int:
@@ -95,6 +101,8 @@ class EngineInfo:
     version: str
     ai: bool
     weights_digest: str  # lower-case hex
+    # "text2music", and the edits that it has.
+    tasks: tuple[str, ...] = (TEXT_TO_MUSIC,)
 
 
 class RenderCancelled(Exception):
@@ -119,7 +127,8 @@ class Engine(Protocol):
         Calls for different songs may run at once on different threads. `cancelled` is asked at every step.
 
         Raises:
-            services.common.errors.InvalidField: a limit of this engine's own; names a field of RenderRequest.
+            services.common.errors.InvalidField: a limit of this engine's own, or a source that it cannot
+                edit; names a field of RenderRequest, or "state".
             RenderCancelled: within one step of `cancelled` turning true.
             MemoryError: the song does not fit; the engine goes on with others.
             EngineBroken: neither this song nor another.

@@ -116,7 +116,7 @@ def _serve(engine: Engine, link: _Link) -> None:
 def _song(engine: Engine, link: _Link, order: Render) -> Message:
     """Makes one song and sends all of it but the last message, which is returned."""
     try:
-        for output in produce(engine, order.job, link.cancelled):
+        for output in produce(engine, order.job, link.cancelled, order.source):
             if isinstance(output, Produced):
                 return output
             link.send(output)

@@ -16,7 +16,7 @@ from services.common.errors import Cancelled as CancelledSong
 from services.common.errors import Internal, InvalidField, ResourceExhausted, ServiceError, Unavailable
 from services.music.engine import EngineInfo, Progress
 from services.music.measuring import ENGINE_RESTARTS
-from services.music.production import Output, Produced, SongJob
+from services.music.production import Output, Produced, SongJob, SourceFiles
 from services.music.registry import EngineChoice
 from services.music.wire import (
     LENGTHS,
@@ -97,27 +97,32 @@ class EngineHost:
     def busy(self) -> int:
         return len(self._life.slots) - len(self._life.idle) if self._life and self._life.info else 0
 
-    async def render(self, job: SongJob) -> AsyncGenerator[Output, None]:
+    def check_free(self) -> None:
+        """Raises ResourceExhausted (POD_BUSY) while every slot is taken, Unavailable as `info` does."""
+        _ = self.info
+        if self._life and not self._life.idle:
+            soonest = min(slot.eta_s for slot in self._life.slots)
+            delay_s = min(max(soonest, 0.5), 60.0)
+            raise ResourceExhausted("POD_BUSY", "every slot is taken", retry_delay_s=delay_s)
+
+    async def render(self, job: SongJob, source: SourceFiles | None = None) -> AsyncGenerator[Output, None]:
         """One song's outputs, `Produced` last. Closing it early stops the engine at its next step.
 
         Raises:
-            InvalidField: the engine has a limit of its own; names a field of RenderRequest.
+            InvalidField: the engine has a limit of its own, or `source` is not what it should be; names a
+                field of RenderRequest, "state" or "master".
             ResourceExhausted: POD_BUSY when no slot is free, OUT_OF_MEMORY when the song does not fit.
             Unavailable: ENGINE_STARTING before the engine is up, ENGINE_DIED when it ended mid-song.
             Internal: RENDER_FAILED; the engine's log says why.
         """
-        _ = self.info
+        self.check_free()
         life = self._life
-        assert life is not None  # info would have raised
-        if not life.idle:
-            soonest = min(slot.eta_s for slot in life.slots)
-            raise ResourceExhausted(
-                "POD_BUSY", "every slot is taken", retry_delay_s=min(max(soonest, 0.5), 60.0)
-            )
+        assert life is not None  # the check would have raised
         slot, held = life.idle.pop(), True
         slot.eta_s = job.request.duration_s / 10  # until the engine has measured itself
         try:
-            slot.send(Render(job))
+            slot.send(Render.of(job, source))
+            await slot.writer.drain()
             while held:
                 message = await slot.receive()
                 if isinstance(message, Ready | Render | Cancel):

@@ -6,15 +6,27 @@ Runs in the engine process. Knows engines and encoders; no transport, no keys.
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from services.music.encoding import FlacMaster, open_encoder
-from services.music.engine import SAMPLE_RATE_HZ, Audio, Engine, Finished, Progress, Reading, RenderRequest
+from services.common.errors import InvalidField
+from services.music.edit import Source
+from services.music.encoding import FlacMaster, open_encoder, read_master
+from services.music.engine import (
+    SAMPLE_RATE_HZ,
+    Audio,
+    Engine,
+    Finished,
+    Pcm,
+    Progress,
+    Reading,
+    RenderRequest,
+)
 from services.music.id3 import SongTags
 
 CHUNK_BYTES = 64 * 1024
 # The first chunk leaves with a fifth of a second of sound, so that players start on it.
 FIRST_CHUNK_BYTES = 8 * 1024
+MAX_SOURCE_SAMPLES = 600 * SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +38,15 @@ class SongJob:
     title: str
     reveal_prompt: bool
     audio_format: str  # "mp3" or "wav"
+    source_pcm_sha256: str = ""  # of an edit: what its master must hold, lower-case hex
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFiles:
+    """The source of an edit as it is stored: `state` is the attested one, `master` has yet to be read."""
+
+    state: bytes
+    master: bytes
 
 
 @dataclass(frozen=True)
@@ -66,13 +87,19 @@ class Produced:
 Output = Opened | Progress | AudioBytes | MasterBytes | StateBytes | Produced
 
 
-def produce(engine: Engine, job: SongJob, cancelled: Callable[[], bool]) -> Iterator[Output]:
-    """Render and encode one song, lazily.
+def produce(
+    engine: Engine, job: SongJob, cancelled: Callable[[], bool], source: SourceFiles | None = None
+) -> Iterator[Output]:
+    """Render and encode one song, lazily; of an edit `source` is read and proven first.
 
     Raises:
-        RenderCancelled, MemoryError: as the engine does.
+        RenderCancelled, MemoryError, InvalidField: as the engine does.
+        InvalidField: SOURCE_MISMATCH on `master`, which is not the one that is attested.
     """
     began, request, info = time.monotonic(), job.request, engine.info
+    if source:
+        pcm = _attested_pcm(source.master, job.source_pcm_sha256)
+        request = replace(request, source=Source(pcm, source.state))
     tags = SongTags(
         song_id=job.song_id,
         title=job.title,
@@ -126,6 +153,18 @@ def produce(engine: Engine, job: SongJob, cancelled: Callable[[], bool]) -> Iter
         render_s=time.monotonic() - began,
         reading=finished.reading,
     )
+
+
+def _attested_pcm(master: bytes, sha256: str) -> Pcm:
+    limit = "a FLAC file of the attested samples"
+    try:
+        pcm = read_master(master, MAX_SOURCE_SAMPLES)
+    except ValueError as error:
+        raise InvalidField("SOURCE_MISMATCH", "master", f"the master: {error}", limit=limit) from None
+    if hashlib.sha256(pcm.data).hexdigest() != sha256:
+        message = "the master's samples are not those that are attested"
+        raise InvalidField("SOURCE_MISMATCH", "master", message, limit=limit)
+    return pcm
 
 
 def _audio(pending: bytearray, size: int) -> Iterator[AudioBytes]:

@@ -17,33 +17,54 @@ import grpc
 from acesteps.music.v1 import music_service_pb2 as pb
 from acesteps.music.v1 import music_service_pb2_grpc as pb_grpc
 from services.common.cid import unixfs_cid
-from services.common.errors import InvalidField, InvalidRequest, ServiceError
+from services.common.errors import (
+    InvalidField,
+    InvalidRequest,
+    ResourceExhausted,
+    ServiceError,
+    Unimplemented,
+)
 from services.common.provenance import AttestationKey, SongStatement, attest
+from services.music.edit import Edit
+from services.music.edit_spec import of_source, read_edit
 from services.music.engine import CHANNELS, SAMPLE_RATE_HZ, EngineInfo, Progress
 from services.music.host import EngineHost
 from services.music.measuring import FIRST_AUDIO_S, REAL_TIME_FACTOR, SONGS
-from services.music.production import AudioBytes, MasterBytes, Opened, Output, Produced, StateBytes
+from services.music.production import (
+    AudioBytes,
+    MasterBytes,
+    Opened,
+    Output,
+    Produced,
+    SourceFiles,
+    StateBytes,
+)
+from services.music.source import Trust, collect, discard, no_source, prove
 from services.music.spec import MAX_DURATION_S, MIN_DURATION_S, SongOrder, read_spec
 
 _log = logging.getLogger(__name__)
 
-_TASK = "text2music"
-
 
 class MusicServicer(pb_grpc.MusicServiceServicer):
-    def __init__(self, host: EngineHost, slots: int, key: AttestationKey, pod_id: str) -> None:
+    def __init__(self, host: EngineHost, slots: int, key: AttestationKey, pod_id: str, trust: Trust) -> None:
         self._host, self._slots, self._key, self._pod_id = host, slots, key, pod_id
+        self._trust = trust
+        self._receiving = 0  # sources, each of them large
 
     async def GenerateSong(
         self,
         request_iterator: AsyncIterator[pb.GenerateSongRequest],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[pb.GenerateSongResponse]:
-        spec = await _only_spec(request_iterator)
-        song = _Song(read_spec(spec), self._host.info)
+        try:
+            order, source = await self._ordered(request_iterator)
+        except ServiceError:
+            await discard(request_iterator)
+            raise
+        song = _Song(order, self._host.info)
         outcome = "cancelled"
         try:
-            async with aclosing(self._host.render(song.order.job)) as outputs:
+            async with aclosing(self._host.render(song.order.job, source)) as outputs:
                 async for output in outputs:
                     for response in song.responses(output):
                         yield response
@@ -52,10 +73,9 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
                         outcome = "ok"
         except ServiceError as error:
             outcome = error.reason.lower()
-            if isinstance(error, InvalidField):  # the engine's own limits, on fields named as in the spec
-                raise InvalidField(
-                    error.reason, f"spec.{error.field}", error.message, limit=error.limit
-                ) from error
+            if isinstance(error, InvalidField):  # the engine's own limits
+                field = _field(error.field, song.order.task)
+                raise InvalidField(error.reason, field, error.message, limit=error.limit) from error
             raise
         finally:
             SONGS.labels(outcome).inc()
@@ -75,7 +95,47 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
             max_duration_s=MAX_DURATION_S,
             pod_id=self._pod_id,
             attestation_key_id=self._key.key_id,
+            tasks=info.tasks,
         )
+
+    async def _ordered(
+        self, requests: AsyncIterator[pb.GenerateSongRequest]
+    ) -> tuple[SongOrder, SourceFiles | None]:
+        """All that the client sends, checked as it comes; the source only of an edit."""
+        spec = await _spec(requests)
+        edit = read_edit(spec)
+        order = read_spec(spec, edit)
+        if edit is None:
+            await no_source(requests)
+            return order, None
+        self._check_edits(edit)
+        return await self._proven(order, requests)
+
+    def _check_edits(self, edit: Edit) -> None:
+        """Before a byte of the source is taken. Raises Unimplemented and FailedPrecondition."""
+        info = self._host.info
+        if edit.task not in info.tasks:
+            raise Unimplemented("EDIT_UNSUPPORTED", f"the engine {info.name} makes no {edit.task}")
+        self._trust.bundle()
+
+    async def _proven(
+        self, order: SongOrder, requests: AsyncIterator[pb.GenerateSongRequest]
+    ) -> tuple[SongOrder, SourceFiles]:
+        """The order of an edit with all that depends on its source, received and proven.
+
+        Raises ResourceExhausted (POD_BUSY) before taking what no slot could work on, and as `source` does.
+        """
+        self._host.check_free()
+        if self._receiving >= self._slots:
+            message = "as many sources as there are slots are being received"
+            raise ResourceExhausted("POD_BUSY", message, retry_delay_s=1.0)
+        self._receiving += 1
+        try:
+            parts = await collect(requests)
+        finally:
+            self._receiving -= 1
+        statement = await prove(parts, self._trust.bundle(), self._host.info, datetime.now(UTC))
+        return of_source(order, statement), SourceFiles(parts.state, parts.master)
 
     async def _result(self, song: "_Song", produced: Produced) -> pb.GenerateSongResponse:
         audio = bytes(song.audio)
@@ -89,8 +149,8 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
             audio_cid=cid,
             pcm_sha256=bytes.fromhex(produced.pcm_sha256),
             state_sha256=bytes.fromhex(produced.state_sha256),
-            task=_TASK,
-            source_audio_sha256=None,
+            task=order.task,
+            source_audio_sha256=order.source_audio_sha256,
             engine=song.info.name,
             engine_version=song.info.version,
             weights_digest=song.info.weights_digest,
@@ -133,17 +193,20 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
         )
 
 
-async def _only_spec(requests: AsyncIterator[pb.GenerateSongRequest]) -> pb.SongSpec:
-    """The spec, once the client has half-closed. Raises InvalidRequest for any other sequence of messages."""
-    spec: pb.SongSpec | None = None
+async def _spec(requests: AsyncIterator[pb.GenerateSongRequest]) -> pb.SongSpec:
+    """The spec, which is the first message. Raises InvalidRequest for anything else."""
     async for request in requests:
-        if spec is not None or request.WhichOneof("part") != "spec":
-            spec = None
+        if request.WhichOneof("part") != "spec":
             break
-        spec = request.spec
-    if spec is None:
-        raise InvalidRequest("SPEC_EXPECTED", "the stream holds exactly one message, the spec")
-    return spec
+        return request.spec
+    raise InvalidRequest("SPEC_EXPECTED", "the stream's first message is the spec")
+
+
+def _field(name: str, task: str) -> str:
+    """A field that the engine named, as the request has it."""
+    if name in ("state", "master"):
+        return name
+    return f"spec.{task}" if name == "edit" else f"spec.{name}"
 
 
 class _Song:

@@ -33,6 +33,16 @@ class MusicSettings(ServiceSettings):
     """Who attests; in Kubernetes the pod's name."""
     attestation_key_file: Path
     """Ed25519 private key in PEM; `python -m services.common.trust new-key` makes one."""
+    trust_bundle_file: Path | None = None
+    """Whose songs may be edited; read again when it changes, and may come after the start. None: no edits."""
+    trust_state_file: Path | None = None
+    """Where the highest version of the bundle seen so far is kept; goes with the bundle."""
+
+    @model_validator(mode="after")
+    def _trust_whole(self) -> Self:
+        if (self.trust_bundle_file is None) != (self.trust_state_file is None):
+            raise ValueError("trust_bundle_file and trust_state_file go together")
+        return self
 
     @model_validator(mode="after")
     def _weights_for_acestep(self) -> Self:

@@ -7,14 +7,15 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as pb
 from services.common.address import checksum_address
 from services.common.errors import InvalidField
 from services.common.provenance import request_digest
-from services.music.engine import LyricSection, RenderRequest
+from services.music.edit import Edit
+from services.music.engine import TEXT_TO_MUSIC, LyricSection, RenderRequest
 from services.music.production import SongJob
 
 MIN_DURATION_S, MAX_DURATION_S = 5.0, 240.0
@@ -46,6 +47,13 @@ class SongOrder:
 
     job: SongJob
     creator_address: str  # EIP-55, or ""
+    source_audio_sha256: bytes | None = None  # of an edit, once its source is proven
+
+    @property
+    def task(self) -> str:
+        """As it is attested."""
+        edit = self.job.request.edit
+        return edit.task if edit else TEXT_TO_MUSIC
 
     @property
     def audio_format(self) -> "pb.AudioFormat.ValueType":
@@ -57,9 +65,12 @@ class SongOrder:
 
         Fields: song_id, prompt, title, lyrics ([{tag, lines, languages}], empty for an instrumental;
         languages is empty where no line has its own), language, duration_s, seed (the drawn one where none
-        was given), creator_address, reveal_prompt, format ("mp3" or "wav").
+        was given), creator_address, reveal_prompt, format ("mp3" or "wav"). Of an edit also: edit (its task
+        and the fields of its message), source_audio_sha256 (hex).
         """
-        request = self.job.request
+        request, edit = self.job.request, {}
+        if request.edit and self.source_audio_sha256:
+            edit = {"edit": asdict(request.edit), "source_audio_sha256": self.source_audio_sha256.hex()}
         return request_digest(
             {
                 "song_id": self.job.song_id,
@@ -75,12 +86,15 @@ class SongOrder:
                 "creator_address": self.creator_address,
                 "reveal_prompt": self.job.reveal_prompt,
                 "format": self.job.audio_format,
+                **edit,
             }
         )
 
 
-def read_spec(spec: pb.SongSpec) -> SongOrder:
-    """The order in a spec; a seed is drawn where there is none.
+def read_spec(spec: pb.SongSpec, edit: Edit | None = None) -> SongOrder:
+    """The order in a spec, whose edit is `edit`; a seed is drawn where there is none.
+
+    With an edit the duration is 0 or what is asked for: `edit_spec.of_source` holds it against the source.
 
     Raises:
         InvalidField: the first field that is missing or out of its limits.
@@ -95,8 +109,11 @@ def read_spec(spec: pb.SongSpec) -> SongOrder:
         limit = f"1 to {MAX_PROMPT} characters"
         raise InvalidField("REQUIRED", "spec.prompt", "prompt is empty", limit=limit)
     title = _text(spec.title, "spec.title", MAX_TITLE)
-    if not MIN_DURATION_S <= spec.duration_s <= MAX_DURATION_S:  # refuses NaN too
+    # refuses NaN too; an edit's own limits are its source's
+    if not (MIN_DURATION_S <= spec.duration_s <= MAX_DURATION_S or (edit and 0 <= spec.duration_s < 1e6)):
         limit = f"{MIN_DURATION_S:g} to {MAX_DURATION_S:g} seconds"
+        if edit:
+            limit = "0, or as many seconds as the edit makes"
         message = f"duration_s is {spec.duration_s:g}"
         raise InvalidField("OUT_OF_RANGE", "spec.duration_s", message, limit=limit)
     if spec.format not in _FORMATS:
@@ -115,6 +132,7 @@ def read_spec(spec: pb.SongSpec) -> SongOrder:
                 language=spec.lyrics.language,
                 duration_s=spec.duration_s,
                 seed=spec.seed if spec.HasField("seed") else secrets.randbelow(2**32),
+                edit=edit,
             ),
             song_id=spec.song_id,
             title=title or _text(spec.lyrics.title, "spec.lyrics.title", MAX_TITLE),

@@ -8,12 +8,20 @@ import json
 import struct
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from pydantic import TypeAdapter
 
 from services.music.engine import EngineInfo, Progress
-from services.music.production import AudioBytes, MasterBytes, Opened, Produced, SongJob, StateBytes
+from services.music.production import (
+    AudioBytes,
+    MasterBytes,
+    Opened,
+    Produced,
+    SongJob,
+    SourceFiles,
+    StateBytes,
+)
 
 LENGTHS = struct.Struct(">II")
 
@@ -33,6 +41,19 @@ class Render:
     """
 
     job: SongJob
+    # Of an edit: the source's state, of so many bytes, and its master behind it.
+    state_bytes: int = 0
+    data: bytes = b""
+
+    @classmethod
+    def of(cls, job: SongJob, source: SourceFiles | None) -> Self:
+        return cls(job, len(source.state), source.state + source.master) if source else cls(job)
+
+    @property
+    def source(self) -> SourceFiles | None:
+        if not self.data:
+            return None
+        return SourceFiles(self.data[: self.state_bytes], self.data[self.state_bytes :])
 
 
 @dataclass(frozen=True)

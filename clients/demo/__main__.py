@@ -52,13 +52,14 @@ def _make(order: Order, stack: Stack, screen: Screen) -> bool:
 
 def _summarise(outcome: Outcome, screen: Screen) -> None:
     song, heard, minted = outcome.song, outcome.heard, outcome.minted
-    music = song.music
+    tempo = f"{song.music.tempo_bpm:g} BPM" if song.music.tempo_bpm else ""
+    heard_as = (song.music.genre, song.music.mood, tempo, song.music.key)
     screen.head("The song is yours")
     screen.summary(
         [
             ("file", f"{heard.path}  ({heard.size_bytes / 1e6:.2f} MB, {song.audio.duration_s:.3f} s)"),
             ("title", song.title),
-            ("music", f"{music.genre}, {music.mood}, {music.tempo_bpm:g} BPM, {music.key}"),
+            ("music", ", ".join(filter(None, heard_as))),
             (
                 "engine",
                 f"{song.engine}, seed {song.seed}" + (" (procedural, not AI)" * (song.engine == "sketch")),

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -136,7 +137,7 @@ def _measure(models: RandomModels, figures: Figures, clock: Clock, repeat: int, 
     guided = schedule.guided_steps(options)
     for name, index in {"one plain step": 0, "one guided step": guided.start}.items():
         for _ in range(3):
-            clock(name, lambda index=index: step(index))  # type: ignore[misc]  # mypy cannot infer a bound default
+            clock(name, partial(step, index))
     latents = clock("sampling", lambda: sampled(figures.steps))
     clock("first sound", lambda: next(models.codec.decode_windows(latents[0], samples)))
     pcm = np.concatenate(clock("decode", decoded))

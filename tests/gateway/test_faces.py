@@ -10,19 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 from google.protobuf import json_format
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from services.common.errors import Unauthenticated
-from services.common.server import Health
-from services.gateway.accounts import Accounts
-from services.gateway.grpc_face import GatewayServicer
-from services.gateway.http_face import create_app
-from services.gateway.models import Account
 from services.gateway.problems import HTTP_STATUS
 from services.gateway.proto_models import json_of
-from services.gateway.songs import Songs
 from tests.gateway.mesh import CALL_S, Gateway, Mesh, made, problem_of
 from tests.gateway.pods import Script
 
@@ -30,8 +22,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JSON = {"Content-Type": "application/json"}
 STRANGE = "00000000-0000-4000-8000-000000000000"
-# What needs no account.
-PUBLIC = {"/ipfs/{cid}", "/healthz", "/readyz"}
 
 BAD_CREATIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"prompt": ""}, "REQUIRED", "prompt"),
@@ -340,47 +330,6 @@ async def test_the_docs_show_every_tag_once_and_code_as_code(shared: Gateway, tm
     assert ["code", "acesteps.gateway.v1.GatewayService"] in shown
     assert ["code", "/v1/songs/{song_id}/mint"] in shown
     assert not [text for _, text in shown if "`" in text]
-
-
-class Locked(Accounts):
-    """Lets nobody in."""
-
-    def __init__(self) -> None:
-        super().__init__("development")
-
-    async def authenticate(self, credentials: Mapping[str, str]) -> Account:
-        raise Unauthenticated("CREDENTIALS_MISSING", "who are you?")
-
-
-async def test_every_route_but_the_public_ones_asks_who_is_calling() -> None:
-    app = create_app(Songs.__new__(Songs), Locked(), Health(), cors_origins=())  # nothing of it is reached
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        asked = 0
-        for route in app.routes:
-            if not isinstance(route, APIRoute) or route.path in PUBLIC | {"/docs"}:
-                continue
-            for method in route.methods or ():
-                answer = await client.request(
-                    method, route.path.replace("{song_id}", STRANGE), json={"prompt": "x"}
-                )
-                assert answer.status_code == 401, (method, route.path)
-                asked += 1
-    assert asked >= 10
-
-
-async def test_every_rpc_asks_who_is_calling() -> None:
-    class NoMetadata:
-        def invocation_metadata(self) -> tuple[()]:
-            return ()
-
-    servicer = GatewayServicer(Songs.__new__(Songs), Locked())  # nothing of it is reached
-    methods = pb.DESCRIPTOR.services_by_name["GatewayService"].methods
-    assert len(methods) == 9
-    for method in methods:
-        answer = getattr(servicer, method.name)(None, NoMetadata())
-        with pytest.raises(Unauthenticated):
-            await (anext(answer) if hasattr(answer, "__anext__") else answer)
 
 
 async def test_a_start_on_a_taken_port_says_so_in_one_line(shared: Gateway) -> None:

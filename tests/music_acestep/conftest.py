@@ -10,7 +10,7 @@ from services.music.acestep.transformer import Transformer
 from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """On layers this small, threads cost more than they bring."""
     before = torch.get_num_threads()

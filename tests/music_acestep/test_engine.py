@@ -33,14 +33,6 @@ from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
 REQUEST = RenderRequest(prompt="calm piano", lyrics=(), language="", duration_s=5.0, seed=3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shared tiny checkpoint and a vocabulary, by links."""

@@ -5,6 +5,7 @@ Lengths are known from the number of samples, before the first is encoded. Knows
 
 import io
 import struct
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ import soundfile
 
 from services.music.engine import CHANNELS, SAMPLE_RATE_HZ, Pcm
 from services.music.id3 import SongTags, id3_tag
-from services.music.mp3 import Mp3Encoder
+from services.music.mp3 import PREVIEW_BIT_RATE_KBPS, Mp3Encoder
 
 
 class FileEncoder(Protocol):
@@ -29,6 +30,11 @@ def open_encoder(audio_format: str, samples: int, tags: SongTags) -> FileEncoder
     """An encoder for a song of exactly `samples` samples; `audio_format` is "mp3" or "wav"."""
     tag = id3_tag(tags)
     return WavEncoder(samples, tag) if audio_format == "wav" else Mp3Encoder(samples, tag)
+
+
+def open_preview_encoder(samples: int, tags: SongTags) -> FileEncoder:
+    """An encoder for a preview of that song, which says in its tags that it is one."""
+    return Mp3Encoder(samples, id3_tag(replace(tags, preview=True)), PREVIEW_BIT_RATE_KBPS)
 
 
 class WavEncoder:

@@ -30,7 +30,7 @@ class LyricSection:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderRequest:
-    """Everything that the samples depend on, and nothing else. Already validated."""
+    """Everything that the samples depend on, and whether a preview is wanted. Already validated."""
 
     prompt: str
     # Empty for an instrumental.
@@ -41,6 +41,8 @@ class RenderRequest:
     # None: from nothing. Else `source` is there, and `duration_s` is what the edit makes of its length.
     edit: Edit | None = None
     source: Source | None = None
+    # Changes no sample of the song. An engine that has none leaves it out.
+    preview: bool = False
 
     @property
     def samples(self) -> int:
@@ -77,6 +79,17 @@ class Progress:
 
 
 @dataclass(frozen=True, eq=False)
+class Preview:
+    """The next block of the whole song as it can be foreseen half-way; no part of it.
+
+    All blocks come between two `Progress` before the first `Audio`, and like those of `Audio` they add up to
+    `samples`: that is their end. None where none was asked for, or nothing can be foreseen.
+    """
+
+    pcm: Pcm
+
+
+@dataclass(frozen=True, eq=False)
 class Audio:
     """The next block of the song. Blocks follow one another without gap and add up to `samples`."""
 
@@ -91,7 +104,7 @@ class Finished:
     reading: Reading
 
 
-Event = Started | Progress | Audio | Finished
+Event = Started | Progress | Preview | Audio | Finished
 
 
 @dataclass(frozen=True)

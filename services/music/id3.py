@@ -19,20 +19,27 @@ class SongTags:
     seed: int
     # None keeps it to the creator.
     prompt: str | None
+    preview: bool = False  # of the song, which is not made yet
+
+    @property
+    def shown_title(self) -> str:
+        """As players show it: a preview is not to be taken for its song. May be empty."""
+        return f"{self.title} (preview)".lstrip() if self.preview else self.title
 
     @property
     def disclosure(self) -> str:
         """What every player shows: how this came to be."""
+        what = "This preview of an unfinished song" if self.preview else "This song"
         if self.ai:
-            return f"This song was made by AI (engine {self.engine})."
-        return f"This song was made by a procedural engine ({self.engine}), not by AI."
+            return f"{what} was made by AI (engine {self.engine})."
+        return f"{what} was made by a procedural engine ({self.engine}), not by AI."
 
 
 def id3_tag(tags: SongTags) -> bytes:
     """The whole tag, header included; it stands at the start of an MP3 or in a WAV's `id3 ` chunk."""
     # IPTC's vocabulary: machines learn the same thing as people.
     source = "trainedAlgorithmicMedia" if tags.ai else "algorithmicMedia"
-    frames = [_frame(b"TIT2", _UTF8 + tags.title.encode())] if tags.title else []
+    frames = [_frame(b"TIT2", _UTF8 + title.encode())] if (title := tags.shown_title) else []
     frames += [
         _frame(b"TSSE", _UTF8 + f"AceSteps {tags.engine} {tags.engine_version}".encode()),
         # language, empty description, text

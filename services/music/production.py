@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from services.common.errors import InvalidField
 from services.music.edit import Source
-from services.music.encoding import FlacMaster, open_encoder, read_master
+from services.music.encoding import FileEncoder, FlacMaster, open_encoder, open_preview_encoder, read_master
 from services.music.engine import (
     SAMPLE_RATE_HZ,
     Audio,
     Engine,
     Finished,
     Pcm,
+    Preview,
     Progress,
     Reading,
     RenderRequest,
@@ -56,6 +57,14 @@ class Opened:
 
 
 @dataclass(frozen=True)
+class PreviewBytes:
+    """Of a file of its own, an MP3 whatever the song's format."""
+
+    total_bytes: int
+    data: bytes
+
+
+@dataclass(frozen=True)
 class AudioBytes:
     data: bytes
 
@@ -84,7 +93,7 @@ class Produced:
     reading: Reading
 
 
-Output = Opened | Progress | AudioBytes | MasterBytes | StateBytes | Produced
+Output = Opened | Progress | PreviewBytes | AudioBytes | MasterBytes | StateBytes | Produced
 
 
 def produce(
@@ -112,11 +121,14 @@ def produce(
     encoder = open_encoder(job.audio_format, request.samples, tags)
     yield Opened(encoder.media_type, encoder.total_bytes)
 
+    preview = _Preview(request.samples, tags)
     master, pcm_hash, samples, finished = FlacMaster(), hashlib.sha256(), 0, None
     pending, limit = bytearray(encoder.opening), FIRST_CHUNK_BYTES
     for event in engine.render(request, cancelled):
         if isinstance(event, Progress):
             yield event
+        elif isinstance(event, Preview):
+            yield from preview.outputs(event.pcm)
         elif isinstance(event, Finished):
             finished = event
         elif isinstance(event, Audio) and len(event.pcm):
@@ -135,7 +147,7 @@ def produce(
     yield from _audio(pending, CHUNK_BYTES)
     if pending:
         yield AudioBytes(bytes(pending))
-    if finished is None or samples != request.samples:
+    if finished is None or samples != request.samples or preview.broken_off:
         raise AssertionError(f"{info.name} gave {samples} samples of {request.samples}, or no end")
 
     yield Progress("mastering", 0, 1)
@@ -153,6 +165,31 @@ def produce(
         render_s=time.monotonic() - began,
         reading=finished.reading,
     )
+
+
+class _Preview:
+    """The preview's file as it is made, block by block; it is never held as a whole."""
+
+    def __init__(self, samples: int, tags: SongTags) -> None:
+        self._samples, self._tags, self._left = samples, tags, samples
+        self._encoder: FileEncoder | None = None  # until there is a preview
+
+    @property
+    def broken_off(self) -> bool:
+        return self._encoder is not None and self._left != 0
+
+    def outputs(self, pcm: Pcm) -> Iterator[PreviewBytes]:
+        """What is whole of the file by now: the end, when `pcm` is the last block."""
+        data = b""
+        if self._encoder is None:
+            self._encoder = open_preview_encoder(self._samples, self._tags)
+            data = self._encoder.opening
+        data += self._encoder.encode(pcm)
+        self._left -= len(pcm)
+        if not self._left:
+            data += self._encoder.finish()
+        for piece in _pieces(data):
+            yield PreviewBytes(self._encoder.total_bytes, piece)
 
 
 def _attested_pcm(master: bytes, sha256: str) -> Pcm:

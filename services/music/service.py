@@ -35,6 +35,7 @@ from services.music.production import (
     MasterBytes,
     Opened,
     Output,
+    PreviewBytes,
     Produced,
     SourceFiles,
     StateBytes,
@@ -219,7 +220,7 @@ class _Song:
         self.media_type = ""
         self.first_audio_s = 0.0
         self._began = time.monotonic()
-        self._master = self._state = 0
+        self._preview = self._master = self._state = 0
 
     def elapsed_s(self) -> float:
         return time.monotonic() - self._began
@@ -242,6 +243,10 @@ class _Song:
                 chunk = pb.AudioChunk(offset=len(self.audio), data=output.data)
                 self.audio += output.data
                 return [pb.GenerateSongResponse(audio=chunk)]
+            case PreviewBytes():
+                blob = pb.BlobChunk(offset=self._preview, total_bytes=output.total_bytes, data=output.data)
+                self._preview += len(output.data)
+                return [pb.GenerateSongResponse(preview=blob)]
             case MasterBytes():
                 blob = pb.BlobChunk(offset=self._master, total_bytes=output.total_bytes, data=output.data)
                 self._master += len(output.data)

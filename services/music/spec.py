@@ -66,7 +66,8 @@ class SongOrder:
         Fields: song_id, prompt, title, lyrics ([{tag, lines, languages}], empty for an instrumental;
         languages is empty where no line has its own), language, duration_s, seed (the drawn one where none
         was given), creator_address, reveal_prompt, format ("mp3" or "wav"). Of an edit also: edit (its task
-        and the fields of its message), source_audio_sha256 (hex).
+        and the fields of its message), source_audio_sha256 (hex). Not among them: preview, which changes
+        nothing of the song.
         """
         request, edit = self.job.request, {}
         if request.edit and self.source_audio_sha256:
@@ -133,6 +134,7 @@ def read_spec(spec: pb.SongSpec, edit: Edit | None = None) -> SongOrder:
                 duration_s=spec.duration_s,
                 seed=spec.seed if spec.HasField("seed") else secrets.randbelow(2**32),
                 edit=edit,
+                preview=spec.preview,
             ),
             song_id=spec.song_id,
             title=title or _text(spec.lyrics.title, "spec.lyrics.title", MAX_TITLE),

@@ -17,6 +17,7 @@ from services.music.production import (
     AudioBytes,
     MasterBytes,
     Opened,
+    PreviewBytes,
     Produced,
     SongJob,
     SourceFiles,
@@ -92,6 +93,7 @@ Message = (
     | Refused
     | Progress
     | Opened
+    | PreviewBytes
     | AudioBytes
     | MasterBytes
     | StateBytes

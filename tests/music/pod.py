@@ -36,6 +36,7 @@ class Heard:
     audio: bytearray = field(default_factory=bytearray)
     master: bytearray = field(default_factory=bytearray)
     state: bytearray = field(default_factory=bytearray)
+    preview: bytearray = field(default_factory=bytearray)
     chunk_sizes: list[int] = field(default_factory=list)
     progress: list[pb.RenderProgress] = field(default_factory=list)
     result: pb.SongResult = field(default_factory=pb.SongResult)
@@ -54,9 +55,12 @@ class Heard:
                 assert response.audio.offset == len(self.audio)
                 self.audio += response.audio.data
                 self.chunk_sizes.append(len(response.audio.data))
-            case "master" | "state":
-                chunk = response.master if kind == "master" else response.state
-                blob = self.master if kind == "master" else self.state
+            case "master" | "state" | "preview":
+                chunk, blob = {
+                    "master": (response.master, self.master),
+                    "state": (response.state, self.state),
+                    "preview": (response.preview, self.preview),
+                }[kind]
                 assert chunk.offset == len(blob)
                 assert 0 < len(chunk.data) <= 65_536
                 blob += chunk.data

@@ -3,7 +3,7 @@
 import pytest
 
 from services.music.engine import EngineInfo, LyricSection, Progress, Reading, RenderRequest
-from services.music.production import AudioBytes, MasterBytes, Opened, Produced, SongJob
+from services.music.production import AudioBytes, MasterBytes, Opened, PreviewBytes, Produced, SongJob
 from services.music.wire import LENGTHS, Cancel, Failed, Message, Ready, Refused, Render, decode, encode
 
 REQUEST = RenderRequest(
@@ -12,6 +12,7 @@ REQUEST = RenderRequest(
     language="en",
     duration_s=7.25,
     seed=2**32 - 1,
+    preview=True,
 )
 JOB = SongJob(request=REQUEST, song_id="id", title="t", reveal_prompt=True, audio_format="mp3")
 DONE = Produced(
@@ -34,6 +35,7 @@ DONE = Produced(
         Refused("TOO_LONG", "prompt", "the prompt has 300 tokens", "256 tokens"),
         Progress("rendering", 3, 9, 1.5),
         Opened("audio/mpeg", 12),
+        PreviewBytes(6, b"ID3"),
         AudioBytes(b"\x00\xff raw"),
         MasterBytes(4, b"flac"),
         DONE,

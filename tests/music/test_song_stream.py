@@ -112,6 +112,13 @@ async def test_the_same_seed_gives_the_same_samples_and_the_same_id_the_same_byt
     assert first.result.audio_sha256 != other.result.audio_sha256
 
 
+async def test_an_engine_without_previews_leaves_one_out(pod: Pod) -> None:
+    song_id = "00000000-0000-4000-8000-000000000001"
+    asked, plain = [await pod.song(spec(song_id=song_id, preview=preview)) for preview in (True, False)]
+    assert "preview" not in asked.kinds
+    assert asked.audio == plain.audio
+
+
 async def test_another_seed_gives_another_song(pod: Pod) -> None:
     songs = [await pod.song(spec(seed=seed, prompt="piano, 80 BPM")) for seed in (1, 2)]
     a, b = (pcm_of(song).astype(float).mean(axis=1) for song in songs)

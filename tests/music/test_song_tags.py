@@ -1,6 +1,7 @@
 """What the file says of itself, read by mutagen."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 from mutagen import id3, mp3, wave
@@ -37,6 +38,18 @@ def test_tags_of_an_ai_engine_say_so() -> None:
     assert "made by AI" in str(tags["COMM::eng"])
     assert str(tags["TXXX:DIGITAL_SOURCE_TYPE"]).endswith("/trainedAlgorithmicMedia")
     assert "TIT2" not in tags
+
+
+def test_tags_of_a_preview_say_that_it_is_one() -> None:
+    song = SongTags(
+        song_id="x", title="Rain", engine="acestep", engine_version="1", ai=True, seed=1, prompt=None
+    )
+    preview = replace(song, preview=True)
+    tags = ID3(io.BytesIO(id3_tag(preview)))
+    assert str(tags["TIT2"]) == "Rain (preview)"
+    assert str(tags["COMM::eng"]).startswith("This preview of an unfinished song was made by AI")
+    assert str(tags["TXXX:SONG_ID"]) == "x"
+    assert str(ID3(io.BytesIO(id3_tag(replace(preview, title=""))))["TIT2"]) == "(preview)"
 
 
 async def test_the_prompt_stays_out_of_the_file_unless_it_is_revealed(pod: Pod, song: Heard) -> None:

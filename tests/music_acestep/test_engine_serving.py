@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 import soundfile
 import torch
+from mutagen import id3, mp3
 from numpy.typing import NDArray
 
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
@@ -32,6 +34,10 @@ from services.music.weights import digest_in
 from tests.music.pod import Heard, Pod, spec
 from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
 from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
+
+# mutagen is typed in part
+ID3: Any = id3.ID3
+MP3: Any = mp3.MP3
 
 STEPS = 12
 DURATION_S = 6.0
@@ -103,6 +109,10 @@ def pcm_sha256(pcm: NDArray[np.int16]) -> bytes:
     return hashlib.sha256(pcm.astype("<i2").tobytes()).digest()
 
 
+def statement_of(song: Heard) -> SongStatement:
+    return SongStatement.from_json(base64.b64decode(json.loads(song.result.envelope)["payload"]))
+
+
 async def test_the_song_is_exactly_as_long_as_asked_in_master_and_mp3(song: Heard) -> None:
     assert pcm_of(song).shape == (SAMPLES, 2)
     with av.open(io.BytesIO(song.audio), "r") as container:
@@ -148,7 +158,7 @@ async def test_the_state_reproduces_the_audio(song: Heard, weights: Path) -> Non
 
 
 async def test_the_envelope_names_engine_steps_and_weights(pod: Pod, song: Heard, weights: Path) -> None:
-    statement = SongStatement.from_json(base64.b64decode(json.loads(song.result.envelope)["payload"]))
+    statement = statement_of(song)
     assert (statement.engine, statement.engine_version) == ("acestep", f"1.0.0+steps.{STEPS}")
     assert statement.weights_digest == digest_in(weights) == song.result.weights_digest
     async with pod.stub() as stub:
@@ -166,6 +176,35 @@ async def test_a_cancelled_song_frees_its_slot_within_a_step(pod: Pod) -> None:
     while (await pod.refusal(order(prompt="x" * 300))).reason == "POD_BUSY":
         assert time.monotonic() - began < 5 * step_s + 2
     assert pod.metric('acesteps_music_songs_total{outcome="cancelled"}') == 1
+
+
+async def test_a_preview_is_a_whole_mp3_before_the_first_audio_and_changes_no_byte(
+    pod: Pod, song: Heard
+) -> None:
+    previewed = await pod.song(order(preview=True, title="Rain"))
+    plain = await pod.song(order(title="Rain"))
+    assert previewed.kinds[:5] == ["header", "progress", "preview", "progress", "audio"]
+    assert "preview" not in song.kinds + plain.kinds
+    with av.open(io.BytesIO(previewed.preview), "r") as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) == SAMPLES
+    info, tags = MP3(io.BytesIO(previewed.preview)).info, ID3(io.BytesIO(previewed.preview))
+    assert (round(info.bitrate, -3), info.sample_rate, info.channels) == (128_000, 44_100, 2)
+    assert (str(tags["TIT2"]), str(tags["TXXX:SONG_ID"])) == ("Rain (preview)", SONG_ID)
+    assert (previewed.audio, previewed.state) == (plain.audio, plain.state)
+    assert previewed.result.pcm_sha256 == song.result.pcm_sha256
+    digests = {statement_of(heard).request_digest for heard in (previewed, plain)}
+    assert len(digests) == 1
+
+
+async def test_a_song_cancelled_in_its_preview_frees_its_slot(pod: Pod) -> None:
+    async with aclosing(pod.stream(order(duration_s=60.0, preview=True))) as stream:
+        async for response in stream:
+            if response.WhichOneof("event") == "preview":
+                break
+    assert response.preview.offset + len(response.preview.data) < response.preview.total_bytes
+    began = time.monotonic()
+    while (await pod.refusal(order(prompt="x" * 300))).reason == "POD_BUSY":
+        assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,17 @@ def test_every_step_of_an_edit_is_told(edited: Editor, source: Tensor, edit: Lyr
     assert told == [(done, steps) for done in range(1, steps + 1)]
 
 
+@pytest.mark.parametrize("edit", LYRIC_EDITS.values(), ids=LYRIC_EDITS.keys())
+def test_a_step_tells_what_the_edited_song_will_be(edited: Editor, source: Tensor, edit: LyricEdit) -> None:
+    foreseen: list[Tensor] = []
+    options = SamplingOptions(steps=10, guidance_scale=5.0)
+    song = edited(source, [OLD], [NEW], edit, options, on_step=lambda _, __, clean: foreseen.append(clean))
+    torch.testing.assert_close(foreseen[-1], song)
+    first, middle = (float((foreseen[at] - song).norm()) for at in (0, len(foreseen) // 2 - 1))
+    assert middle < first
+    assert middle < float((source - song).norm())
+
+
 def test_what_on_step_raises_ends_the_edit(edited: Editor, source: Tensor) -> None:
     def cancel(done: int, steps: int, clean: Tensor) -> None:
         raise KeyboardInterrupt

@@ -42,6 +42,7 @@ from services.music.engine import (
     Finished,
     LyricSection,
     Pcm,
+    Preview,
     Progress,
     Reading,
     RenderCancelled,
@@ -144,16 +145,18 @@ class AceStepEngine:
         yield Progress("composing", 1, 1)
         if cancelled():
             raise RenderCancelled
+        pcm = request.source.pcm if request.source else np.empty((0, CHANNELS), np.int16)
+        splice = Splice(pcm, todo.offset, todo.samples, todo.new)
         if todo.run and branches:
-            latents = yield from self._sampled(request, todo, todo.run, branches, cancelled)
+            foreseen = splice if request.preview else None
+            latents = yield from self._sampled(todo, todo.run, branches, foreseen, cancelled)
             making = Making(request.prompt, request.lyrics, request.language, todo.options, todo.seeds)
             state = SongState.of(latents[0], todo.samples, start=todo.start, making=making.to_bytes())
         elif source:
             state = source
         else:
             raise AssertionError("a song of nothing, from nothing")
-        pcm = request.source.pcm if request.source else np.empty((0, CHANNELS), np.int16)
-        yield from self._sounded(state, Splice(pcm, todo.offset, todo.samples, todo.new), cancelled)
+        yield from map(Audio, self._sounded(state, splice, cancelled))
         yield Finished(state.to_bytes(), Reading())
 
     def _heard(self, request: RenderRequest, todo: Plan) -> Branches:
@@ -174,42 +177,52 @@ class AceStepEngine:
 
     def _sampled(
         self,
-        request: RenderRequest,
         todo: Plan,
         run: Run,
         branches: Branches,
+        foreseen: Splice | None,
         cancelled: Callable[[], bool],
     ) -> Generator[Event, None, Tensor]:
-        """Latents (1, 8, 16, T); the time left is told from the steps measured so far and the last decode."""
+        """Latents (1, 8, 16, T); the time left is told from the steps measured so far and the last decode.
+
+        With `foreseen` the song as it is predicted at the plan's `preview_step` is heard there.
+        """
         model, costs = self._models.transformer, todo.costs(branches.count)
         new_s = sum(map(len, todo.new)) / SAMPLE_RATE_HZ
+        preview_step = todo.preview_step(len(costs)) if foreseen else 0
         _wait(model.device)  # for the conditioning, which belongs to no step
         yield Progress("rendering", 0, len(costs))
         began = time.monotonic()
         steps = stepwise(lambda on_step: run(model, branches, on_step))
         try:
             while True:
-                done, total, _ = next(steps)
+                done, total, clean = next(steps)
                 _wait(model.device)  # else a GPU is behind: times would be wrong and cancelling late
                 if cancelled():
                     raise RenderCancelled
                 per_cost_s = (time.monotonic() - began) / sum(costs[:done])
-                eta_s = per_cost_s * sum(costs[done:]) + self._decode_s * new_s
+                decodes = 2 if done <= preview_step else 1
+                eta_s = per_cost_s * sum(costs[done:]) + self._decode_s * new_s * decodes
                 yield Progress("rendering", done, total, eta_s)
+                if foreseen and done == preview_step:
+                    paused = time.monotonic()
+                    state = SongState.of(clean[0], todo.samples, start=todo.start)
+                    yield from map(Preview, self._sounded(state, foreseen, cancelled))
+                    began += time.monotonic() - paused  # which belongs to no step
         except StopIteration as end:
             latents: Tensor = end.value
             return latents
         finally:
             steps.close()
 
-    def _sounded(self, state: SongState, splice: Splice, cancelled: Callable[[], bool]) -> Iterator[Event]:
+    def _sounded(self, state: SongState, splice: Splice, cancelled: Callable[[], bool]) -> Iterator[Pcm]:
         """The source's samples where they are kept, between them what the latents sound like."""
         worked_s, decoded = 0.0, 0
         for piece in splice.pieces():
             if piece.kept:
                 pcm = splice.kept(piece)
                 for at in range(0, len(pcm), SAMPLE_RATE_HZ):
-                    yield Audio(pcm[at : at + SAMPLE_RATE_HZ])
+                    yield pcm[at : at + SAMPLE_RATE_HZ]
                     if cancelled():
                         raise RenderCancelled
                 continue
@@ -221,7 +234,7 @@ class AceStepEngine:
                 worked_s += time.monotonic() - began  # without the time that the listener takes
                 at += len(block)
                 decoded += len(block)
-                yield Audio(block)
+                yield block
                 if cancelled():
                     raise RenderCancelled
         if decoded:

@@ -42,6 +42,16 @@ class Plan:
     offset: int = 0  # where the source begins
     # A lyric edit hears the source's words beside its own.
     source_words: Making | None = None
+    # Samplings of the same number of steps, one after the other; only the last knows of all of the song.
+    passes: int = 1
+
+    def preview_step(self, steps: int) -> int:
+        """After how many of all `steps` the song can be foreseen: half of the (last) sampling's.
+
+        0, which is none, where that sampling has a single step or there is none.
+        """
+        last = steps // self.passes
+        return steps - last + last // 2 if last > 1 else 0
 
 
 def plan(request: RenderRequest, options: SamplingOptions) -> tuple[Plan, SongState | None]:
@@ -233,6 +243,7 @@ def _extend(request: RenderRequest, state: SongState, edit: Extend, options: Sam
         tuple(span for span in spans if span),
         start=start,
         offset=left,
+        passes=max(passes, 1),
     )
 
 

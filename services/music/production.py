@@ -21,6 +21,7 @@ from services.music.engine import (
     Progress,
     Reading,
     RenderRequest,
+    Started,
 )
 from services.music.id3 import SongTags
 
@@ -119,13 +120,13 @@ def produce(
         prompt=request.prompt if job.reveal_prompt else None,
     )
     encoder = open_encoder(job.audio_format, request.samples, tags)
-    yield Opened(encoder.media_type, encoder.total_bytes)
-
     preview = _Preview(request.samples, tags)
     master, pcm_hash, samples, finished = FlacMaster(), hashlib.sha256(), 0, None
     pending, limit = bytearray(encoder.opening), FIRST_CHUNK_BYTES
     for event in engine.render(request, cancelled):
-        if isinstance(event, Progress):
+        if isinstance(event, Started):  # not before: the engine has refused what it refuses
+            yield Opened(encoder.media_type, encoder.total_bytes)
+        elif isinstance(event, Progress):
             yield event
         elif isinstance(event, Preview):
             yield from preview.outputs(event.pcm)

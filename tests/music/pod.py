@@ -161,11 +161,18 @@ class Pod:
 
     async def refusal(self, *orders: pb.SongSpec, timeout_s: float = CALL_TIMEOUT_S) -> ServiceError:
         """The error of a call that must not make a song."""
+        return (await self.refused(*orders, timeout_s=timeout_s))[0]
+
+    async def refused(
+        self, *orders: pb.SongSpec, timeout_s: float = CALL_TIMEOUT_S
+    ) -> tuple[ServiceError, list[str]]:
+        """Such an error, and the kinds of all messages that came before it."""
+        heard = Heard()
         try:
-            async for _ in self.stream(*orders, timeout_s=timeout_s):
-                pass
+            async for response in self.stream(*orders, timeout_s=timeout_s):
+                heard.take(response)
         except ServiceError as error:
-            return error
+            return error, heard.kinds
         raise AssertionError("the call was not refused")
 
 

@@ -272,7 +272,7 @@ async def test_a_source_that_is_not_what_is_attested_is_refused(
         ({"variation": {}, "duration_s": float("nan")}, "OUT_OF_RANGE", "spec.duration_s", "seconds"),
         ({"variation": {}, "prompt": "x" * 300}, "TOO_LONG", "spec.prompt", "256 tokens"),
         ({"repaint": {"start_s": 1, "end_s": 2}, "lyrics": {"language": "zu"}}, "UNSUPPORTED_LANGUAGE",
-         "spec.lyrics", "one of"),
+         "spec.lyrics.language", "one of"),
     ],
 )  # fmt: skip
 async def test_an_edit_out_of_its_limits_is_refused_by_field_and_limit(

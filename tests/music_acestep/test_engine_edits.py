@@ -213,8 +213,8 @@ def test_the_same_edit_is_the_same_song(engine: AceStepEngine, song: Made) -> No
         (Repaint(2.0, 2.000001, 0.5), {}, "edit", "OUT_OF_RANGE"),
         (LyricEdit("remix"), {"lyrics": ()}, "lyrics", "REQUIRED"),
         (Extend(0.0, 0.000001), {}, "edit", "OUT_OF_RANGE"),
-        (Repaint(1.0, 2.0, 0.5), {"lyrics": (LyricSection("verse", ("\u2603",)),)}, "lyrics",
-         "UNSUPPORTED_CHARACTER"),
+        (Repaint(1.0, 2.0, 0.5), {"lyrics": (LyricSection("verse", ("\u2603",)),)},
+         "lyrics.sections[0].lines[0]", "UNSUPPORTED_CHARACTER"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_edited_is_refused(

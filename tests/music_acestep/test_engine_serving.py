@@ -213,19 +213,24 @@ async def test_a_song_cancelled_in_its_preview_frees_its_slot(pod: Pod) -> None:
     ("fields", "reason", "field", "limit"),
     [
         ({"prompt": "x" * 300}, "TOO_LONG", "spec.prompt", "256 tokens"),
-        ({"lyrics": {"language": "zu"}}, "UNSUPPORTED_LANGUAGE", "spec.lyrics", "one of"),
+        ({"lyrics": {"language": "zu"}}, "UNSUPPORTED_LANGUAGE", "spec.lyrics.language", "one of"),
         ({"lyrics": {"language": "en", "sections": [
-            {"tag": lyrics_pb.SECTION_TAG_VERSE, "lines": [{"text": "rain \u2603\ufe0e"}]}]}},
-         "UNSUPPORTED_CHARACTER", "spec.lyrics", "letters"),
+            {"tag": lyrics_pb.SECTION_TAG_INTRO},
+            {"tag": lyrics_pb.SECTION_TAG_VERSE, "lines": [{"text": "la"}, {"text": "rain \u2603\ufe0e"}]}]}},
+         "UNSUPPORTED_CHARACTER", "spec.lyrics.sections[1].lines[1]", "letters"),
         ({"lyrics": {"sections": [
             {"tag": lyrics_pb.SECTION_TAG_VERSE, "lines": [{"text": "la", "language": "zu"}]}]}},
-         "UNSUPPORTED_LANGUAGE", "spec.lyrics", "one of"),
+         "UNSUPPORTED_LANGUAGE", "spec.lyrics.sections[0].lines[0]", "one of"),
+        ({"lyrics": {"language": "en", "sections": [
+            {"tag": lyrics_pb.SECTION_TAG_VERSE, "lines": [{"text": "b" * 199}] * 22}]}},
+         "TOO_LONG", "spec.lyrics.sections[0].lines[20]", "4096 tokens"),
     ],
 )  # fmt: skip
-async def test_what_the_model_cannot_take_is_refused_by_field_and_limit(
+async def test_what_the_model_cannot_take_is_refused_by_field_and_limit_before_the_header(
     pod: Pod, fields: dict[str, object], reason: str, field: str, limit: str
 ) -> None:
-    error = await pod.refusal(order(**fields))
+    error, heard = await pod.refused(order(**fields))
+    assert not heard
     assert isinstance(error, InvalidField)
     assert (error.reason, error.field) == (reason, field)
     assert limit in error.limit

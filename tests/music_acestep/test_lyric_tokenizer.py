@@ -121,6 +121,26 @@ def test_sections_become_tags_and_lines_with_an_empty_line_between(tokenizer: Ly
     assert tokenizer.encode(lines_of_sections(sections)).ids == tokenizer.encode(lines_of_text(as_text)).ids
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (LyricLine("\u2603"), "UNSUPPORTED_CHARACTER"),
+        (LyricLine("la", "zu"), "UNSUPPORTED_LANGUAGE"),
+        (LyricLine("[guitar solo]"), "UNKNOWN_VALUE"),
+        (LyricLine("Regnet faller över gamla tak, jag väntar på dig vid stationen"), "UNSUPPORTED_LANGUAGE"),
+        (LyricLine("b" * 5_000, "en"), "TOO_LONG"),
+    ],
+)
+def test_a_line_of_a_section_is_refused_by_its_place_in_the_request(
+    tokenizer: LyricTokenizer, line: LyricLine, reason: str
+) -> None:
+    sections = [("intro", []), ("verse", [LyricLine("hold on", "en"), line])]
+    with pytest.raises(InvalidField) as caught:
+        tokenizer.encode(lines_of_sections(sections))
+    assert (caught.value.reason, caught.value.field) == (reason, "lyrics.sections[1].lines[1]")
+    assert "section 2, line 2" in caught.value.message
+
+
 def test_a_given_language_is_used(tokenizer: LyricTokenizer, pieces: Mapping[int, str]) -> None:
     assert spell(tokenizer, pieces, "hold on", language="cs").startswith("[START][cs]")
     lines = [LyricLine("5", "pt-BR"), LyricLine("5", "zh-CN")]
@@ -131,7 +151,7 @@ def test_a_given_language_is_used(tokenizer: LyricTokenizer, pieces: Mapping[int
 
 def test_a_language_that_the_model_does_not_sing_is_refused(tokenizer: LyricTokenizer) -> None:
     error = refused(tokenizer, "hej", language="sv")
-    assert (error.reason, error.field) == ("UNSUPPORTED_LANGUAGE", "lyrics")
+    assert (error.reason, error.field) == ("UNSUPPORTED_LANGUAGE", "lyrics.language")
     assert "hu" in error.limit.split(" ")
     with pytest.raises(InvalidField, match="line 2: language 'xx'"):
         tokenizer.encode([LyricLine("hold on"), LyricLine("hold on", "xx")])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from services.music import weights
-from services.music.acestep.branches import Branches, Words, edit_branches, guidance_branches, hear
+from services.music.acestep.branches import Branches, edit_branches, guidance_branches, hear
 from services.music.acestep.codec import Codec
 from services.music.acestep.config import ConfigError
 from services.music.acestep.lyrics import LyricLine, LyricTokenizer, VocabularyError, lines_of_sections
@@ -136,12 +136,13 @@ class AceStepEngine:
     def _rendered(
         self, request: RenderRequest, options: SamplingOptions, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
-        yield Started(request.samples)
         todo, source = plan(request, options)
         if todo.samples != request.samples:
             raise AssertionError(f"a plan of {todo.samples} samples for {request.samples}")
+        lyric_ids = self._lyric_ids(request.prompt, request.lyrics, request.language)
+        yield Started(request.samples)
         yield Progress("composing", 0, 1)
-        branches = self._heard(request, todo) if todo.run else None
+        branches = self._heard(request, lyric_ids, todo) if todo.run else None
         yield Progress("composing", 1, 1)
         if cancelled():
             raise RenderCancelled
@@ -159,21 +160,21 @@ class AceStepEngine:
         yield from map(Audio, self._sounded(state, splice, cancelled))
         yield Finished(state.to_bytes(), Reading())
 
-    def _heard(self, request: RenderRequest, todo: Plan) -> Branches:
-        """The request's words as the model hears them, beside the source's for a lyric edit."""
-        target = self._words(request.prompt, request.lyrics, request.language, todo.options)
-        if (source := todo.source_words) is None:
-            return guidance_branches(self._models.transformer, [target], todo.options)
-        words = self._words(source.prompt, source.lyrics, source.language, todo.options)
-        return edit_branches(self._models.transformer, [words], [target], todo.options)
-
-    def _words(
-        self, prompt: str, lyrics: tuple[LyricSection, ...], language: str, options: SamplingOptions
-    ) -> Words:
-        """No lyric ids for an instrumental. Raises InvalidField for what the model cannot sing."""
+    def _lyric_ids(self, prompt: str, lyrics: tuple[LyricSection, ...], language: str) -> tuple[int, ...]:
+        """None for an instrumental. Raises InvalidField, without a model, for what the model cannot take."""
+        self._models.text_encoder.tokens([prompt])
         lines = lines_of_sections((section.tag, _lines_of(section)) for section in lyrics)
-        ids = self._models.tokenizer.encode(lines, language=language, field="lyrics").ids
-        return hear(self._models.text_encoder, prompt, ids, options)
+        return self._models.tokenizer.encode(lines, language=language, field="lyrics").ids
+
+    def _heard(self, request: RenderRequest, lyric_ids: tuple[int, ...], todo: Plan) -> Branches:
+        """The request's words as the model hears them, beside the source's for a lyric edit."""
+        model, encoder = self._models.transformer, self._models.text_encoder
+        target = hear(encoder, request.prompt, lyric_ids, todo.options)
+        if (source := todo.source_words) is None:
+            return guidance_branches(model, [target], todo.options)
+        source_ids = self._lyric_ids(source.prompt, source.lyrics, source.language)
+        words = hear(encoder, source.prompt, source_ids, todo.options)
+        return edit_branches(model, [words], [target], todo.options)
 
     def _sampled(
         self,

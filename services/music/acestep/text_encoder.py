@@ -89,21 +89,23 @@ class TextEncoder:
         )
         return cls(model.train(False), _tokenizer(folder / TOKENIZER_FILE))
 
+    def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Ids of every prompt. Raises InvalidField (TOO_LONG) above 256 tokens."""
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]
+        longest = max(len(prompt) for prompt in ids)
+        if longest > MAX_PROMPT_TOKENS:
+            message = f"the prompt has {longest} tokens, at most {MAX_PROMPT_TOKENS} are understood"
+            raise InvalidField("TOO_LONG", "prompt", message, limit=f"{MAX_PROMPT_TOKENS} tokens")
+        return ids
+
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str], *, erg: bool = False) -> tuple[Tensor, Tensor]:
         """Hidden states (B, L, width) and mask (B, L) bool, L the tokens of the longest prompt.
 
         `erg` weakens the attention of layers 8–9. Raises InvalidField (TOO_LONG) above 256 tokens.
         """
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(prompts))]
+        ids = self.tokens(prompts)
         longest = max(len(prompt) for prompt in ids)
-        if longest > MAX_PROMPT_TOKENS:
-            raise InvalidField(
-                "TOO_LONG",
-                "prompt",
-                f"the prompt has {longest} tokens, at most {MAX_PROMPT_TOKENS} are understood",
-                limit=f"{MAX_PROMPT_TOKENS} tokens",
-            )
         padding = self._model.config.pad_token_id or 0
         padded = torch.tensor([prompt + [padding] * (longest - len(prompt)) for prompt in ids])
         mask = torch.tensor([[True] * len(prompt) + [False] * (longest - len(prompt)) for prompt in ids])

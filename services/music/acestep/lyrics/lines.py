@@ -6,7 +6,7 @@ Knows the twelve section tags and the ways people write them; nothing of languag
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.common.errors import InvalidField
 
@@ -28,6 +28,8 @@ class LyricLine:
 
     text: str
     language: str = ""
+    # Where it stands, from 0: (section, line), or (section,) for its tag; () in a plain text.
+    at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class Piece:
     number: int  # of the line that it was given in, from 1
     text: str
     language: str = ""  # as given, later as sung
+    at: tuple[int, ...] = ()  # as of its LyricLine
+
+    def field(self, lyrics: str) -> str:
+        """The field of a request, whose lyrics are the field `lyrics`."""
+        names = zip(("sections", "lines"), self.at, strict=False)
+        return lyrics + "".join(f".{name}[{index}]" for name, index in names)
+
+    @property
+    def place(self) -> str:
+        """For people, who count from 1."""
+        names = zip(("section", "line"), self.at, strict=False)
+        return ", ".join(f"{name} {index + 1}" for name, index in names) or f"line {self.number}"
 
     @property
     def is_tag(self) -> bool:
@@ -51,10 +65,11 @@ def lines_of_text(lyrics: str) -> list[LyricLine]:
 def lines_of_sections(sections: Iterable[tuple[str, Sequence[LyricLine]]]) -> list[LyricLine]:
     """Sections (tag, lines) in the released form: the tag on a line, the words, an empty line between."""
     lines: list[LyricLine] = []
-    for tag, words in sections:
+    for i, (tag, words) in enumerate(sections):
         if lines:
-            lines.append(LyricLine(""))
-        lines += [LyricLine(f"[{tag}]"), *words]
+            lines.append(LyricLine("", at=(i,)))
+        lines.append(LyricLine(f"[{tag}]", at=(i,)))
+        lines += [replace(line, at=(i, j)) for j, line in enumerate(words)]
     return lines
 
 
@@ -69,17 +84,18 @@ def pieces_of(lines: Sequence[LyricLine], field: str) -> list[Piece]:
         text = unicodedata.normalize("NFC", line.text).translate(_BRACKETS).strip()
         parts = [part.strip() for part in _BRACKETED.split(text)] if "[" in text or "]" in text else [text]
         for part in [part for part in parts if part] or [""]:
-            shown = _tag(part, number, field) if "[" in part or "]" in part else part
-            pieces.append(Piece(number, shown, line.language))
+            piece = Piece(number, part, line.language, line.at)
+            pieces.append(_tag(piece, field) if "[" in part or "]" in part else piece)
     return pieces
 
 
-def _tag(text: str, number: int, field: str) -> str:
-    written = _NUMBERED.fullmatch(text[1:-1].strip().lower()) if _BRACKETED.fullmatch(text) else None
+def _tag(piece: Piece, field: str) -> Piece:
+    inside = piece.text[1:-1].strip().lower()
+    written = _NUMBERED.fullmatch(inside) if _BRACKETED.fullmatch(piece.text) else None
     name = re.sub(r"[ _-]+", "-", written["name"].strip()) if written else ""
     tag = _ALSO_CALLED.get(name, name)
     if tag not in TAGS:
-        message = f"line {number}: brackets hold something that is not a section tag"
+        message = f"{piece.place}: brackets hold something that is not a section tag"
         limit = "one of " + " ".join(f"[{tag}]" for tag in TAGS)
-        raise InvalidField("UNKNOWN_VALUE", field, message, limit=limit)
-    return f"[{tag}]"
+        raise InvalidField("UNKNOWN_VALUE", piece.field(field), message, limit=limit)
+    return replace(piece, text=f"[{tag}]")

@@ -1,7 +1,7 @@
 """Lyrics as ids of the lyric encoder: a start, then for every line its language, its pieces and an end.
 
 The vocabulary comes with the weights (Hugging Face tokenizers, BPE). Nothing is dropped: a line that the
-vocabulary cannot spell is refused by its number. Safe on several threads; no state but the vocabulary.
+vocabulary cannot spell is refused by its place. Safe on several threads; no state but the vocabulary.
 """
 
 from collections.abc import Sequence
@@ -77,20 +77,21 @@ class LyricTokenizer:
             lines: in song order; a line without a language takes `language` where it is written in that
                 language's script, and is detected otherwise.
             language: ISO 639-1 code of the song, or "" to detect every line.
-            field: the request's field, for errors.
+            field: the request's field, for errors; a line of a section is named behind it.
 
         Raises:
-            InvalidField: UNSUPPORTED_LANGUAGE, UNSUPPORTED_CHARACTER or UNKNOWN_VALUE (a tag), all with the
-                line's number; TOO_LONG beyond 4,096 ids.
+            InvalidField: UNSUPPORTED_LANGUAGE, UNSUPPORTED_CHARACTER or UNKNOWN_VALUE (a tag), or TOO_LONG
+                beyond 4,096 ids, all with the line's place.
         """
-        song_language = known_language(language, field) if language else ""
+        song_language = known_language(language, f"{field}.language") if language else ""
         pieces = _with_languages(pieces_of(lines, field), song_language, field)
         ids = [self._start] if pieces else []
         for piece in pieces:
             ids += [*self._ids_of(piece, field), self._line_end]
             if len(ids) > MAX_LYRIC_TOKENS:
-                message = f"lyrics are longer than {MAX_LYRIC_TOKENS} tokens from line {piece.number} on"
-                raise InvalidField("TOO_LONG", field, message, limit=f"{MAX_LYRIC_TOKENS} tokens")
+                message = f"lyrics are longer than {MAX_LYRIC_TOKENS} tokens from {piece.place} on"
+                limit = f"{MAX_LYRIC_TOKENS} tokens"
+                raise InvalidField("TOO_LONG", piece.field(field), message, limit=limit)
         return EncodedLyrics(tuple(ids), tuple(pieces))
 
     def released_ids(self, lines: Sequence[LyricLine]) -> list[int]:
@@ -130,12 +131,13 @@ def _with_languages(pieces: Sequence[Piece], song_language: str, field: str) -> 
     guessed = [i for i, line in enumerate(lines) if not line.language and found[i] != song_language]
     unsupported = find_unsupported([lines[i].text for i in guessed])
     if unsupported is not None:
-        number = words[guessed[unsupported.index]].number
+        piece = words[guessed[unsupported.index]]
         message = (
-            f"line {number} looks like {unsupported.language!r}, which the model does not sing; "
+            f"{piece.place} looks like {unsupported.language!r}, which the model does not sing; "
             "name the language that it shall be sung in"
         )
-        raise InvalidField("UNSUPPORTED_LANGUAGE", field, message, limit=f"one of {' '.join(LANGUAGES)}")
+        limit = f"one of {' '.join(LANGUAGES)}"
+        raise InvalidField("UNSUPPORTED_LANGUAGE", piece.field(field), message, limit=limit)
     languages = iter(found)
     return [
         replace(piece, language="" if not piece.text else TAG_LANGUAGE if piece.is_tag else next(languages))
@@ -144,12 +146,12 @@ def _with_languages(pieces: Sequence[Piece], song_language: str, field: str) -> 
 
 
 def _given_language(piece: Piece, field: str) -> str:
-    return known_language(piece.language, field, f"line {piece.number}: ") if piece.language else ""
+    return known_language(piece.language, piece.field(field), f"{piece.place}: ") if piece.language else ""
 
 
 def _unsingable(characters: Sequence[str], piece: Piece, field: str) -> InvalidField:
     named = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in characters[:5])
     language = LANGUAGES[piece.language].name
-    message = f"line {piece.number}, sung in {language}, has characters without a reading: {named}"
+    message = f"{piece.place}, sung in {language}, has characters without a reading: {named}"
     limit = f"letters, digits and punctuation of {language}"
-    return InvalidField("UNSUPPORTED_CHARACTER", field, message, limit=limit)
+    return InvalidField("UNSUPPORTED_CHARACTER", piece.field(field), message, limit=limit)

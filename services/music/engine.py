@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.music.edit import Edit, Source
+from services.music.sampling import Sampling
 
 SAMPLE_RATE_HZ = 44_100
 CHANNELS = 2
@@ -41,6 +42,8 @@ class RenderRequest:
     # None: from nothing. Else `source` is there, and `duration_s` is what the edit makes of its length.
     edit: Edit | None = None
     source: Source | None = None
+    # None: as the engine is set. Of an engine that samples only, and never with a variation.
+    sampling: Sampling | None = None
     # Changes no sample of the song. An engine that has none leaves it out.
     preview: bool = False
 
@@ -63,7 +66,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Started:
-    """First event. Comes before any work that takes long."""
+    """First event: the request is sound, and no work that takes long has been done."""
 
     samples: int
 
@@ -116,6 +119,7 @@ class EngineInfo:
     weights_digest: str  # lower-case hex
     # "text2music", and the edits that it has.
     tasks: tuple[str, ...] = (TEXT_TO_MUSIC,)
+    takes_sampling: bool = False  # of a request
 
 
 class RenderCancelled(Exception):
@@ -140,8 +144,9 @@ class Engine(Protocol):
         Calls for different songs may run at once on different threads. `cancelled` is asked at every step.
 
         Raises:
-            services.common.errors.InvalidField: a limit of this engine's own, or a source that it cannot
-                edit; names a field of RenderRequest, or "state".
+            services.common.errors.InvalidField: before `Started`: a limit of this engine's own, or a source
+                that it cannot edit; names a field of RenderRequest (of the lyrics also their "language", or
+                a line, "sections[0].lines[1]", counted from 0), or "state".
             RenderCancelled: within one step of `cancelled` turning true.
             MemoryError: the song does not fit; the engine goes on with others.
             EngineBroken: neither this song nor another.

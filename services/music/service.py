@@ -106,6 +106,9 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
         spec = await _spec(requests)
         edit = read_edit(spec)
         order = read_spec(spec, edit)
+        info = self._host.info
+        if order.job.request.sampling and not info.takes_sampling:
+            raise Unimplemented("SAMPLING_UNSUPPORTED", f"the engine {info.name} does not sample")
         if edit is None:
             await no_source(requests)
             return order, None

@@ -26,7 +26,7 @@ class MusicSettings(ServiceSettings):
     weights: Path | None = None
     """Folder of the weights that acestep needs; `python -m services.music.weights fetch DIR` fills one."""
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS), BeforeValidator(_preset)] = STEP_PRESETS["quality"]
-    """Diffusion steps per song of acestep: 1 to 200, or "quality" (60) or "fast" (27)."""
+    """Diffusion steps of acestep where a song does not say: 1 to 200, or "quality" (60) or "fast" (27)."""
     slots: Annotated[int, Field(ge=1, le=64)] = 2
     """Songs at once. More than cores makes every song slower and none sooner."""
     pod_id: Annotated[str, Field(min_length=1, max_length=253)] = Field(default_factory=socket.gethostname)

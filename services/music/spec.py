@@ -17,6 +17,7 @@ from services.common.provenance import request_digest
 from services.music.edit import Edit
 from services.music.engine import TEXT_TO_MUSIC, LyricSection, RenderRequest
 from services.music.production import SongJob
+from services.music.sampling_spec import read_sampling
 
 MIN_DURATION_S, MAX_DURATION_S = 5.0, 240.0
 MAX_PROMPT, MAX_TITLE, MAX_LINE, MAX_LABEL = 1_000, 255, 200, 100
@@ -66,12 +67,17 @@ class SongOrder:
         Fields: song_id, prompt, title, lyrics ([{tag, lines, languages}], empty for an instrumental;
         languages is empty where no line has its own), language, duration_s, seed (the drawn one where none
         was given), creator_address, reveal_prompt, format ("mp3" or "wav"). Of an edit also: edit (its task
-        and the fields of its message), source_audio_sha256 (hex). Not among them: preview, which changes
-        nothing of the song.
+        and the fields of its message), source_audio_sha256 (hex). Where the request says of sampling also:
+        sampling (those fields of its message that are given; a preset as steps, scheduler "euler", "heun" or
+        "pingpong", guidance "apg", "cfg" or "cfg_star"). Not among them: preview, which changes nothing of
+        the song.
         """
-        request, edit = self.job.request, {}
+        request = self.job.request
+        more: dict[str, object] = {}
         if request.edit and self.source_audio_sha256:
-            edit = {"edit": asdict(request.edit), "source_audio_sha256": self.source_audio_sha256.hex()}
+            more = {"edit": asdict(request.edit), "source_audio_sha256": self.source_audio_sha256.hex()}
+        if request.sampling:
+            more["sampling"] = request.sampling.given
         return request_digest(
             {
                 "song_id": self.job.song_id,
@@ -87,7 +93,7 @@ class SongOrder:
                 "creator_address": self.creator_address,
                 "reveal_prompt": self.job.reveal_prompt,
                 "format": self.job.audio_format,
-                **edit,
+                **more,
             }
         )
 
@@ -134,6 +140,7 @@ def read_spec(spec: pb.SongSpec, edit: Edit | None = None) -> SongOrder:
                 duration_s=spec.duration_s,
                 seed=spec.seed if spec.HasField("seed") else secrets.randbelow(2**32),
                 edit=edit,
+                sampling=read_sampling(spec, edit),
                 preview=spec.preview,
             ),
             song_id=spec.song_id,

@@ -1,9 +1,12 @@
 """What crosses from process to process arrives as it was, and nothing else is taken for a message."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.music.engine import EngineInfo, LyricSection, Progress, Reading, RenderRequest
 from services.music.production import AudioBytes, MasterBytes, Opened, PreviewBytes, Produced, SongJob
+from services.music.sampling import Sampling
 from services.music.wire import LENGTHS, Cancel, Failed, Message, Ready, Refused, Render, decode, encode
 
 REQUEST = RenderRequest(
@@ -15,6 +18,7 @@ REQUEST = RenderRequest(
     preview=True,
 )
 JOB = SongJob(request=REQUEST, song_id="id", title="t", reveal_prompt=True, audio_format="mp3")
+SAMPLING = Sampling(steps=27, scheduler="heun", guidance="cfg_star", erg_text=False, omega=-0.5)
 DONE = Produced(
     pcm_sha256="0" * 64,
     master_sha256="1" * 64,
@@ -30,6 +34,7 @@ DONE = Produced(
     [
         Ready(EngineInfo("sketch", "1", ai=False, weights_digest="f" * 64)),
         Render(JOB),
+        Render(replace(JOB, request=replace(REQUEST, sampling=SAMPLING))),
         Cancel(),
         Failed("OUT_OF_MEMORY"),
         Refused("TOO_LONG", "prompt", "the prompt has 300 tokens", "256 tokens"),

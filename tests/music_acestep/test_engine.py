@@ -146,6 +146,9 @@ def test_samples_are_rounded_to_the_nearest_and_clipped() -> None:
         (SamplingOptions(steps=4), [1, 2, 2, 1]),
         (SamplingOptions(steps=4, scheduler="heun"), [2, 4, 4, 1]),
         (SamplingOptions(steps=3, guidance_scale=1.0), [1, 1, 1]),
+        (SamplingOptions(steps=3, scheduler="heun", guidance_scale=0.0), [2, 2, 1]),
+        (SamplingOptions(steps=4, scheduler="heun", guidance_interval=1.0), [4, 4, 4, 2]),
+        (SamplingOptions(steps=4, guidance_interval=0.0), [1, 1, 1, 1]),
     ],
 )
 def test_a_guided_step_costs_as_much_as_it_has_branches(options: SamplingOptions, costs: list[int]) -> None:

@@ -11,10 +11,11 @@ from services.music.acestep.branches import edit_branches, hear
 from services.music.acestep.edits import WINDOW_FRAMES
 from services.music.acestep.flow_edit import LYRIC_EDITS, LyricEdit, edit_lyrics
 from services.music.acestep.noise import NoiseSource
-from services.music.acestep.options import SamplingOptions, Scheduler
+from services.music.acestep.options import SamplingOptions
 from services.music.acestep.sampling import OnStep, unheard
 from services.music.acestep.text_encoder import TextEncoder
 from services.music.acestep.transformer import Transformer
+from services.music.sampling import Scheduler
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

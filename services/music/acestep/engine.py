@@ -93,7 +93,9 @@ class AceStepEngine:
         self._decode_s = 0.0  # per second of song, as last measured
         version = f"{VERSION}+steps.{options.steps}"
         tasks = (TEXT_TO_MUSIC, *EDIT_TASKS)
-        self.info = EngineInfo("acestep", version, ai=True, weights_digest=weights_digest, tasks=tasks)
+        self.info = EngineInfo(
+            "acestep", version, ai=True, weights_digest=weights_digest, tasks=tasks, takes_sampling=True
+        )
 
     @classmethod
     def load(cls, folder: Path, steps: int, device: torch.device | None = None) -> Self:
@@ -136,7 +138,7 @@ class AceStepEngine:
     def _rendered(
         self, request: RenderRequest, options: SamplingOptions, cancelled: Callable[[], bool]
     ) -> Iterator[Event]:
-        todo, source = plan(request, options)
+        todo, source = plan(request, options.overridden(request.sampling))
         if todo.samples != request.samples:
             raise AssertionError(f"a plan of {todo.samples} samples for {request.samples}")
         lyric_ids = self._lyric_ids(request.prompt, request.lyrics, request.language)

@@ -5,13 +5,11 @@ Knows names, defaults and limits; the defaults are those of the released user in
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import get_args
 
 from services.common.errors import InvalidField
-
-Scheduler = Literal["euler", "heun", "pingpong"]
-CfgType = Literal["apg", "cfg", "cfg_star"]
+from services.music.sampling import Guidance, Sampling, Scheduler
 
 MAX_STEPS = 200
 STEP_PRESETS: Mapping[str, int] = {"fast": 27, "quality": 60}
@@ -26,7 +24,7 @@ class SamplingOptions:
 
     steps: int = STEP_PRESETS["quality"]
     scheduler: Scheduler = "euler"
-    cfg_type: CfgType = "apg"
+    cfg_type: Guidance = "apg"
     # 0 and 1 both mean no guidance at all.
     guidance_scale: float = 15.0
     # Middle part of the steps that is guided: too early it saturates, too late it changes nothing.
@@ -47,12 +45,26 @@ class SamplingOptions:
     def __post_init__(self) -> None:
         check_range("steps", self.steps, 1, MAX_STEPS)
         _check_choice("scheduler", self.scheduler, get_args(Scheduler))
-        _check_choice("cfg_type", self.cfg_type, get_args(CfgType))
+        _check_choice("cfg_type", self.cfg_type, get_args(Guidance))
         for field in ("guidance_scale", "min_guidance_scale", "guidance_scale_text", "guidance_scale_lyric"):
             check_range(field, getattr(self, field), 0, MAX_SCALE)
         for field in ("guidance_interval", "guidance_interval_decay"):
             check_range(field, getattr(self, field), 0, 1)
         check_range("omega", self.omega, -100, 100)
+
+    def overridden(self, sampling: Sampling | None) -> "SamplingOptions":
+        """These options, but for what `sampling` says.
+
+        Raises InvalidField (OUT_OF_RANGE), with `sampling.` before the name of the field.
+        """
+        given = sampling.given if sampling else {}
+        if "guidance" in given:
+            given["cfg_type"] = given.pop("guidance")
+        try:
+            return replace(self, **given)
+        except InvalidField as error:
+            field = f"sampling.{error.field}"
+            raise InvalidField(error.reason, field, error.message, limit=error.limit) from None
 
     @property
     def guided(self) -> bool:

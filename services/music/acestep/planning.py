@@ -55,7 +55,9 @@ class Plan:
 
 
 def plan(request: RenderRequest, options: SamplingOptions) -> tuple[Plan, SongState | None]:
-    """The plan of a request, and what is kept of its source; None without one.
+    """The plan of a request, sampled with `options`, and what is kept of its source; None without one.
+
+    A variation takes its source's options in place of `options`.
 
     Raises:
         InvalidField: the source's state is none of this engine's, is that of other samples, or does not
@@ -66,7 +68,8 @@ def plan(request: RenderRequest, options: SamplingOptions) -> tuple[Plan, SongSt
     state, making = _read(request.source)
     match request.edit:
         case Variation(variance):
-            return _variation(request, state, making, variance, (range(state.samples),), options), state
+            whole = (range(state.samples),)
+            return _variation(request, state, making, variance, whole, making.options), state
         case Repaint() as edit:
             return _repaint(request, state, making, edit, options), state
         case LyricEdit() as edit:
@@ -114,14 +117,17 @@ def _variation(
     new: tuple[range, ...],
     options: SamplingOptions,
 ) -> Plan:
-    """From the source's noise and with its options; a song that is an edit itself has only its latents."""
+    """From the source's noise, which gives the source under its own options only; else from its latents.
+
+    A song that is an edit itself has nothing but its latents.
+    """
     frames = state.latents.shape[-1]
     if frames > WINDOW_FRAMES:
         message = f"the song has {frames} latent frames, a variation makes all of them at once"
         raise InvalidField("TOO_LONG", "edit", message, limit=f"{WINDOW_FRAMES} latent frames (240 s)")
     if schedule.skipped_steps(options.steps, variance) >= options.steps:
         return _unchanged(state, options, making.seeds)
-    if making.seeds is None:
+    if making.seeds is None or options != making.options:
 
         def renew(model: Transformer, branches: Branches, on_step: OnStep) -> Tensor:
             source, noise = state.latents[None], NoiseSource([request.seed])
@@ -137,7 +143,7 @@ def _variation(
             new,
             start=state.start,
         )
-    seeds, options = making.seeds.varied(request.seed, variance), making.options
+    seeds = making.seeds.varied(request.seed, variance)
 
     def run(model: Transformer, branches: Branches, on_step: OnStep) -> Tensor:
         noise = NoiseSource([request.seed])
@@ -159,6 +165,7 @@ def _repaint(
     region = Region((state.start + start) // SAMPLES_PER_LATENT, latent_frames(state.start + stop))
     new = (range(start, stop),)
     if region == Region(0, frames):
+        options = options if request.sampling else making.options
         return _variation(request, state, making, edit.variance, new, options)
     region.surroundings(frames)  # refuses what is too long
     skipped = schedule.skipped_steps(options.steps, edit.variance)

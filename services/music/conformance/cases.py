@@ -12,12 +12,13 @@ from services.common.errors import ServiceError
 from services.music.acestep import edits, flow_edit
 from services.music.acestep.branches import Words, edit_branches, guidance_branches, hear
 from services.music.acestep.noise import NoiseSource
-from services.music.acestep.options import CfgType, SamplingOptions, Scheduler
+from services.music.acestep.options import SamplingOptions
 from services.music.acestep.sampling import sample
 from services.music.acestep.text_encoder import TextEncoder
 from services.music.acestep.transformer import Transformer
 from services.music.conformance.comparison import Measure, Row, compare, failed
 from services.music.conformance.goldens import Case, Goldens
+from services.music.sampling import Guidance, Scheduler
 
 RENDERED_ANEW = ("retake", "repaint", "extend")
 
@@ -86,7 +87,7 @@ def options_of(case: Case) -> SamplingOptions:
     return SamplingOptions(
         steps=case.steps,
         scheduler=cast(Scheduler, case.scheduler),  # the constructor refuses others
-        cfg_type=cast(CfgType, case.cfg_type),
+        cfg_type=cast(Guidance, case.cfg_type),
         guidance_scale=case.guidance_scale,
         guidance_interval=case.guidance_interval,
         guidance_interval_decay=case.guidance_interval_decay,

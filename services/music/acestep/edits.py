@@ -7,7 +7,6 @@ else. Sources are (B, 8, 16, T) latents; what an edit keeps of one comes out as 
 
 import math
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -33,15 +32,6 @@ class Region:
 
     start: int
     stop: int
-
-    @classmethod
-    def covering(cls, start_s: float, end_s: float, duration_s: float) -> Self:
-        """All frames that a part of a song touches, in seconds. Raises InvalidField (OUT_OF_RANGE)."""
-        if not 0 <= start_s < end_s <= duration_s:  # refuses NaN too
-            message = f"{start_s:g} to {end_s:g} s is no part of a song of {duration_s:g} s"
-            raise InvalidField("OUT_OF_RANGE", "interval", message, limit=f"within 0 to {duration_s:g} s")
-        frames = math.ceil(duration_s * FRAMES_PER_S)
-        return cls(math.floor(start_s * FRAMES_PER_S), min(math.ceil(end_s * FRAMES_PER_S), frames))
 
     def check(self, frames: int) -> None:
         """Raises InvalidField (OUT_OF_RANGE) unless the region holds something and lies within the song."""

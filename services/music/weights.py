@@ -4,7 +4,9 @@ Knows names, hashes and HTTP; nothing of tensors. `python -m services.music.weig
 """
 
 import argparse
+import errno
 import hashlib
+import http.client
 import os
 import sys
 import time
@@ -23,6 +25,8 @@ TIMEOUT_S = 30.0
 # A connection that breaks is taken up again where it broke, so often without getting on.
 TRIES = 5
 RETRY_S = 0.2
+# Trying again mends a connection, not these.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 # (path below what is being hashed, bytes so far, bytes in all)
 Seen = Callable[[str, int, int], None]
@@ -178,7 +182,9 @@ def _download(file: WeightFile, part: Path, seen: Seen) -> None:
         try:
             _continue(file, part, before, seen)
             return
-        except OSError as error:  # refused, broken or timed out
+        except (OSError, http.client.HTTPException) as error:  # refused, broken or timed out
+            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+                raise WeightsError(f"{part} cannot be written: {error.strerror}") from error
             status = error.code if isinstance(error, urllib.error.HTTPError) else 0
             if status == 416 and before:  # there is nothing after what we have, which may be another file
                 part.unlink()

@@ -94,6 +94,56 @@ def test_files_that_are_no_goldens_are_named(
     assert name in error
 
 
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [
+        ({"checkpoint": {"seed": "x"}, "cases": {}}, "seed"),
+        ({"checkpoint": {"heads": 0}, "cases": {}}, "heads"),
+        ({"checkpoint": {"width": 4}, "cases": {}}, "width"),
+        ({"cases": {"one": {"task": "edit"}}}, "prompt"),
+    ],
+)
+def test_cases_and_checkpoints_of_another_kind_are_named(
+    one_case: Path, recorded: object, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_case.with_suffix(".json").write_text(json.dumps(recorded))
+    assert main([str(one_case)]) == CANNOT_RUN
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert said in error
+
+
+def test_goldens_of_nothing_do_not_agree(one_case: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one_case.with_suffix(".json").write_text('{"cases": {}}')
+    save_file({}, one_case.with_suffix(".safetensors"))
+    assert main([str(one_case)]) == CANNOT_RUN
+    assert "nothing to compare" in capsys.readouterr().err
+
+
+def test_goldens_of_another_checkpoint_disagree_to_the_last_row(
+    one_case: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hidden = {
+        "transformer/encoder_hidden": torch.zeros(1, 3, 8),
+        "transformer/encoder_mask": torch.ones(1, 3),
+    }
+    inputs = {"transformer/input": torch.zeros(1, 8, 16, 4), "transformer/timestep": torch.ones(1)}
+    output = {"transformer/output": torch.zeros(1, 8, 16, 4)}
+    save_file(hidden | inputs | output, one_case.with_suffix(".other.safetensors"))
+    assert main([str(one_case)]) == DISAGREES
+    assert "out of tolerance" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_said(
+    one_case: Path, device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([str(one_case), "--device", device])
+    assert exit_.value.code == CANNOT_RUN
+    assert device in capsys.readouterr().err
+
+
 def test_a_missing_file_or_checkpoint_is_named(
     one_case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

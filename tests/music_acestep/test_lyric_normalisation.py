@@ -88,6 +88,8 @@ def test_a_chinese_number_is_read_where_it_stands() -> None:
         ("hi", "15 साल, ₹1,00,000 और ३.५%", "पंद्रह साल, एक लाख रुपये और तीन दशमलव पाँच प्रतिशत"),
         ("ja", "5人で café に100円", "gonin de cafe ni hyaku en"),
         ("ja", "30° & 5€", "sanjuu do to go euro"),
+        ("ja", "愛してるゥ", "aishiteru u"),
+        ("ja", "ァ なァ ファイト", "a na a fight"),
         ("zh", "1,000个梦 10:00", "yi1qian1ge4meng4 shi2,ling2ling2"),
         ("tr", "Işık 3,5", "ışık üç virgül beş"),
         ("hu", "$5", "öt dollár"),
@@ -126,3 +128,7 @@ def test_japanese_that_cutlet_cannot_read_is_found() -> None:
     assert lost_in_romaji("君は사랑") == ["사", "랑"]
     assert lost_in_romaji("か\u3098") == ["\u3098"]
     assert lost_in_romaji("龘") == ["龘"]
+    assert lost_in_romaji("歌います⓯") == ["⓯"]
+    assert lost_in_romaji("ゃ") == ["ゃ"]
+    assert lost_in_romaji("々 ヾ") == ["々", "ヾ"]
+    assert lost_in_romaji("人々の一〇〇") == []

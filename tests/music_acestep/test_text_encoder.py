@@ -145,3 +145,22 @@ def test_missing_files_and_tensors_are_named(checkpoint: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"config.json: no such file"):
         load(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"d_model": "wide"}, {"d_model": -32}, {"feed_forward_proj": "maxout"}, {"num_layers": 9}]
+)
+def test_a_configuration_that_makes_no_such_encoder_is_one_line_that_names_the_file(
+    checkpoint: Path, changes: dict[str, Any]
+) -> None:
+    change(checkpoint / "umt5-base" / "config.json", changes)
+    with pytest.raises(ConfigError, match=r"umt5-base/config.json: .+") as refused:
+        load(checkpoint)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"version": "1.0"'])
+def test_a_file_that_is_no_tokenizer_is_named(checkpoint: Path, content: str) -> None:
+    (checkpoint / "umt5-base" / "tokenizer.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"tokenizer\.json: not a tokenizer"):
+        load(checkpoint)

@@ -1,7 +1,10 @@
 """Fetching weights from a real HTTP server that misbehaves on demand."""
 
+import contextlib
 import hashlib
 import re
+import resource
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -133,6 +136,35 @@ def test_another_file_under_the_same_name_is_refused_and_not_kept(peer: Peer, tm
     with pytest.raises(WeightsError, match="not the released file"):
         fetch(tmp_path, peer.release)
     assert not list(tmp_path.rglob("big.bin*"))
+
+
+def test_an_answer_that_is_not_http_is_one_clear_error(tmp_path: Path) -> None:
+    def babble(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # closed at the end
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(1024)
+                    connection.sendall(b"220 this is another service\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=babble, args=(server,), daemon=True).start()
+        wrong = WeightFile(PurePosixPath("x"), f"http://127.0.0.1:{server.getsockname()[1]}/x")
+        with pytest.raises(WeightsError, match="cannot be read"):
+            fetch(tmp_path, [wrong])
+
+
+def test_a_full_disk_is_said_at_once_and_the_rest_comes_later(peer: Peer, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))
+    try:
+        with pytest.raises(WeightsError, match=r"big.bin.part cannot be written: File too large"):
+            fetch(tmp_path, peer.release)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(peer.asked) == 1
+    fetch(tmp_path, peer.release)
+    assert peer.asked[1] == "/big.bin bytes=1500000-"
 
 
 def test_a_server_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:

@@ -86,6 +86,13 @@ def test_nothing_is_copied_from_a_file_that_is_refused(checkpoint: Path) -> None
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.released_tensors().items())
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn])
+def test_quantised_tensors_under_the_same_names_are_refused(checkpoint: Path, kind: torch.dtype) -> None:
+    spoil(checkpoint, {BIAS: torch.zeros(32).to(kind)})
+    with pytest.raises(CheckpointMismatch, match=rf"{BIAS} is (I8|F8_E4M3), expected F32, BF16"):
+        load_transformer(checkpoint)
+
+
 def test_tensors_for_training_may_be_there_or_not_and_are_left_out(checkpoint: Path) -> None:
     whole = load_transformer(checkpoint)
     kept = whole.released_tensors()

@@ -50,6 +50,8 @@ def _typed(value: Any, kind: Any) -> Any:
         return float(value)
     if kind in (int, float, bool) and type(value) is not kind:
         raise TypeError(f"must be {kind.__name__}, not {value!r}")
+    if kind is int and value < 1:  # all of them are sizes
+        raise TypeError(f"must be at least 1, not {value}")
     if kind == tuple[int, ...] and not (
         isinstance(value, tuple) and all(type(item) is int for item in value)
     ):
@@ -128,6 +130,8 @@ class TransformerConfig(_StrictConfig):
                 f"inner_dim is {self.inner_dim}, but {self.num_attention_heads} heads of "
                 f"{self.attention_head_dim} make {self.num_attention_heads * self.attention_head_dim}"
             )
+        if self.mlp_width < 1:
+            raise ValueError(f"mlp_ratio {self.mlp_ratio} leaves the feed-forward without width")
         if self.patch_size != (LATENT_HEIGHT, 1):
             raise ValueError(f"patch_size must be [{LATENT_HEIGHT}, 1], not {list(self.patch_size)}")
         if self.attention_head_dim % 2:

@@ -44,7 +44,7 @@ def build_autoencoder(config_file: Path) -> AutoencoderDC:
             **{name: value for name, value in settings if not name.startswith("_")}
         )
         _check(autoencoder)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise ConfigError(f"{config_file}: {error}") from None
     return autoencoder
 

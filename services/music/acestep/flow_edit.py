@@ -1,7 +1,8 @@
 """Lyric edit: a song moved from its words to others by FlowEdit, without going back to noise.
 
 Knows latents and the branches of source and target; not how lyrics are written. The scheduler of a song
-does not matter here: as released the ODE is followed by Euler's method.
+does not matter here: the ODE is followed by Euler's method, as released for all but ping-pong, which there
+draws noise and leaves the source where it is.
 """
 
 from collections.abc import Mapping

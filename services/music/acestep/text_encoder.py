@@ -53,10 +53,26 @@ def with_replaced(module: nn.Module, path: str, replacement: nn.Module) -> nn.Mo
     return twin
 
 
+def _model(file: Path) -> UMT5EncoderModel:
+    """On the meta device. Raises ConfigError."""
+    settings = read_json(file)
+    try:
+        with torch.device("meta"):
+            model = UMT5EncoderModel(UMT5Config(**settings))
+    except Exception as error:  # of many kinds, by what is wrong and where the library stumbles on it
+        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
+    if len(model.encoder.block) < TEXT_LAYERS.stop:
+        raise ConfigError(f"{file}: num_layers must be at least {TEXT_LAYERS.stop}")
+    return model
+
+
 def _tokenizer(file: Path) -> Tokenizer:
     if not file.is_file():
         raise ConfigError(f"{file}: no such file")
-    tokenizer = Tokenizer.from_file(str(file))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing narrower
+        raise ConfigError(f"{file}: not a tokenizer: {error}") from None
     tokenizer.no_truncation()  # a file may ask for either
     tokenizer.no_padding()
     return tokenizer
@@ -78,9 +94,7 @@ class TextEncoder:
     def load(cls, checkpoint: Path, device: torch.device | str, dtype: torch.dtype) -> Self:
         """The text encoder of a checkpoint folder. Raises ConfigError and CheckpointMismatch."""
         folder = checkpoint / TEXT_ENCODER_FOLDER
-        config = UMT5Config(**read_json(folder / CONFIG_FILE))
-        with torch.device("meta"):
-            model = UMT5EncoderModel(config)
+        model = _model(folder / CONFIG_FILE)
         # The library ties them only where the configuration says so, which is about the decoder's head.
         model.encoder.embed_tokens = model.shared
         weights_loading.materialise(model, device, dtype)

@@ -17,6 +17,9 @@ Destinations = Mapping[str, Tensor]
 """Released tensor name → view of the parameter, in the released shape, that the tensor is copied into."""
 
 
+_FLOATS = ("F32", "BF16", "F16", "F64")  # as safetensors names them
+
+
 class CheckpointMismatch(ValueError):
     """A weights file is not that of this model; the message names the file, the tensor and both shapes."""
 
@@ -126,7 +129,8 @@ def load(
     The file is mapped, not read: beside the model at most one tensor is in memory.
 
     Raises:
-        CheckpointMismatch: there is no such file, it is no safetensors file, or not this model's.
+        CheckpointMismatch: there is no such file, it is no safetensors file, or not this model's; a tensor
+            holds no plain floating-point numbers.
     """
     if not file.is_file():
         raise CheckpointMismatch(f"{file}: no such file")
@@ -135,8 +139,15 @@ def load(
     except SafetensorError as error:
         raise CheckpointMismatch(f"{file}: not a safetensors file: {error}") from None
     with weights:
-        stored = {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118 no mapping
+        slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 no mapping
+        stored = {name: part.get_shape() for name, part in slices.items()}
         check(stored, destinations, unused=unused, weight_normed=weight_normed, tied=tied, source=str(file))
+        for name, part in slices.items():
+            # Quantised weights have the names and shapes of what they stand for, and other numbers.
+            if not unused(name) and part.get_dtype() not in _FLOATS:
+                raise CheckpointMismatch(
+                    f"{file}: tensor {name} is {part.get_dtype()}, expected {', '.join(_FLOATS)}"
+                )
         for group in tied:
             if len({destinations[name] for name in group}) != 1:
                 raise ValueError(

@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("prefix", type=Path, nargs="?", help="PREFIX.json and PREFIX.safetensors")
     parser.add_argument("--checkpoint", type=Path, help="folder of weights; default: build the tiny one")
-    parser.add_argument("--device", default="cpu", help="the tolerance is meant for: cpu (default)")
+    parser.add_argument(
+        "--device", type=_device, default="cpu", help="the tolerance is meant for: cpu (default)"
+    )
     parser.add_argument("--lyric-tokens", type=Path, help="recorded ids of lyrics, with each line's language")
     parser.add_argument("--vocab", type=Path, help="the lyric vocabulary that they are of")
     options = parser.parse_args(arguments)
@@ -44,13 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     agreed = True
     try:
         if options.prefix is not None:
-            agreed &= _goldens(options.prefix, options.checkpoint, torch.device(options.device))
+            agreed &= _goldens(options.prefix, options.checkpoint, options.device)
         if options.lyric_tokens is not None:
             agreed &= _lyric_tokens(options.lyric_tokens, options.vocab)
     except (GoldensError, ConfigError, CheckpointMismatch, ValueError) as error:
         print(error, file=sys.stderr)
         return CANNOT_RUN
     return AGREES if agreed else DISAGREES
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # no such kind; none of it here
+        raise argparse.ArgumentTypeError(f"there is no device {name!r}") from None
+    return device
 
 
 def _goldens(prefix: Path, checkpoint: Path | None, device: torch.device) -> bool:
@@ -69,6 +80,8 @@ def _goldens(prefix: Path, checkpoint: Path | None, device: torch.device) -> boo
         for row in check:
             print(row, flush=True)
             rows.append(row)
+    if not rows:
+        raise GoldensError(f"{prefix}: nothing to compare")
     out = sum(not row.agrees for row in rows)
     print(f"{len(rows)} compared, {out} out of tolerance, {time.monotonic() - started:.1f} s")
     return out == 0

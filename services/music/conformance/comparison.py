@@ -1,6 +1,5 @@
 """One line of the table: what was compared, how far apart the two are, whether that is tolerated."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -57,7 +56,3 @@ def compare(name: str, ours: Tensor, golden: Tensor, measure: Measure) -> Row:
 def failed(name: str, measure: Measure, problem: str) -> Row:
     nan = float("nan")
     return Row(name, nan, nan, nan, measure, problem)
-
-
-def all_agree(rows: Iterable[Row]) -> bool:
-    return all(row.agrees for row in rows)

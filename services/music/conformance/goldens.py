@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -62,8 +63,8 @@ class TinyCheckpoint:
     """Which checkpoint to build: see `tiny_checkpoint.write`."""
 
     seed: int = 0
-    heads: int = 2
-    layers: int = 24
+    heads: Annotated[int, Field(ge=1)] = 2
+    layers: Annotated[int, Field(ge=1)] = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +79,10 @@ class Goldens:
         file = prefix.with_name(f"{prefix.name}.json")
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            checkpoint = TinyCheckpoint(**content.get("checkpoint", {}))
-            cases = {name: _case(arguments) for name, arguments in content["cases"].items()}
+            checkpoint: TinyCheckpoint = _read(_CHECKPOINT, TinyCheckpoint, content.get("checkpoint", {}))
+            cases: dict[str, Case] = {
+                name: _read(_CASE, Case, arguments) for name, arguments in content["cases"].items()
+            }
         except OSError as error:
             raise GoldensError(f"{file}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -96,12 +99,18 @@ class Goldens:
         return cls(checkpoint, cases, {name: _float(tensor) for name, tensor in tensors.items()})
 
 
-def _case(arguments: Mapping[str, Any]) -> Case:
-    known = {field.name for field in fields(Case)}
-    if unknown := arguments.keys() - known:
+_CASE, _CHECKPOINT = TypeAdapter(Case), TypeAdapter(TinyCheckpoint)
+
+
+def _read(adapter: TypeAdapter[Any], kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """Raises ValueError for what is unknown, missing or of another type."""
+    if unknown := values.keys() - {field.name for field in fields(kind)}:
         raise ValueError(f"unknown arguments {sorted(unknown)}")
-    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in arguments.items()}
-    return Case(**values)
+    try:
+        return adapter.validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _float(tensor: Tensor) -> Tensor:

@@ -59,6 +59,8 @@ def check_modules(
                 yield compare(name, answer(), golden, Measure.MAX)
             except KeyError as missing:
                 yield failed(name, Measure.MAX, f"its input {missing} is not recorded")
+            except (ValueError, RuntimeError) as error:  # inputs that do not fit this checkpoint
+                yield failed(name, Measure.MAX, str(error))
 
 
 def load(checkpoint: Path, device: torch.device) -> tuple[Transformer, TextEncoder, Codec]:

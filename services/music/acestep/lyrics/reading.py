@@ -22,6 +22,7 @@ _SAME_SIGN = {
     "‹": "'", "›": "'", "‐": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "~": "-", "〜": "-", "～": "-",
     "…": "...", "·": ".", "٬": ",", "٫": ".", "٪": "%", "।": ".", "॥": ".",
 }  # fmt: skip
+_SMALL_VOWEL = re.compile(r"(?P<kana>(?:HIRAGANA|KATAKANA) LETTER) SMALL (?P<vowel>[AIUEO])")
 _NUMBER = r"\d+(?:[.,]\d+)*"
 _SPACE = "[ \u00a0\u202f]"
 _GROUP_SEPARATORS = dict.fromkeys(("fr", "pl", "ru", "hu"), _SPACE) | {
@@ -44,14 +45,16 @@ def make_readable(text: str, language: str, alphabet: Set[str]) -> str:
     if language == "tr":
         text = text.replace("I", "ı")  # lower case elsewhere makes an i of it
     if language == "ja":  # cutlet has its own forms of signs, and no accents
-        return "".join(_bare(c) if script_of(c) == "Latin" else c for c in text)
+        return _lengthened("".join(_bare(c) if script_of(c) == "Latin" else c for c in text))
     return "".join(_known_form(character, alphabet) for character in text)
 
 
 def lost_in_romaji(text: str) -> list[str]:
     """Characters of a Japanese line of which `normalise` would make a "?" or nothing."""
     characters = [c for c in dict.fromkeys(text) if not c.isascii() and script_of(c) != "Kana"]
-    lost = [c for c in characters if unicodedata.category(c)[0] == "S" and not _read_or_unknown(c).strip()]
+    lost = [c for c in characters if unicodedata.category(c)[0] in "SN" and not _read_or_unknown(c).strip()]
+    if not _read_or_unknown(text).strip():
+        lost += [c for c in dict.fromkeys(text) if script_of(c) and c not in lost]
     if _read_or_unknown(text).count("?") > text.count("?") + text.count("？"):
         lost += [c for c in characters if c != "？" and "?" in _read_or_unknown(c)] or ["?"]
     return lost
@@ -62,6 +65,18 @@ def _read_or_unknown(japanese: str) -> str:
         return romaji(japanese)
     except KeyError:  # cutlet met a character that is in none of its tables
         return "?"
+
+
+def _lengthened(japanese: str) -> str:
+    """Small vowels in full size where they hold one ("なァ") or begin: cutlet hears them in digraphs only."""
+    letters: list[str] = []
+    for character in japanese:
+        vowel = _SMALL_VOWEL.fullmatch(unicodedata.name(character, ""))
+        before = unicodedata.name(letters[-1], "") if letters and script_of(letters[-1]) == "Kana" else ""
+        if vowel and (not before or before.endswith(vowel["vowel"])):
+            character = unicodedata.lookup(f"{vowel['kana']} {vowel['vowel']}")
+        letters.append(character)
+    return "".join(letters)
 
 
 def _ascii_digit(character: str) -> str:

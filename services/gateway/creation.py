@@ -98,7 +98,7 @@ def _of_nothing(asked: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
     title = asked["title"]
     if asked["instrumental"] and not title:  # words, once there are any, bring their own
         title = title_without_words(asked["prompt"], revealed=asked["reveal_prompt"], seed=seed)
-    return {**asked, "title": title, "lyrics": None, "source_song_id": None}
+    return {**asked, "title": title}
 
 
 def _of_source(asked: Mapping[str, Any], edit: music_pb.SongSpec, source: Song) -> Mapping[str, Any]:

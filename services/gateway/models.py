@@ -68,12 +68,12 @@ class NewSong:
     creator_address: str
     reveal_prompt: bool
     # a serialised acesteps.lyrics.v1.LyricDocument: the words, where they are known already
-    lyrics: bytes | None
+    lyrics: bytes | None = None
     # of an edit: the song that is changed, and how (see edits)
-    source_song_id: UUID | None
-    edit: bytes | None
+    source_song_id: UUID | None = None
+    edit: bytes | None = None
     # a serialised acesteps.music.v1.Sampling; None: as the pod is set
-    sampling: bytes | None
+    sampling: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.music.v1 import music_service_pb2 as music_pb
-from clients.demo.song import Creator, creator
+from clients.demo.song import Creator, SongFailed, creator
 from clients.demo.wallet import Wallet
 from deploy.local.stack import Stack
 from services.music.acestep import tiny_checkpoint
@@ -81,11 +81,14 @@ async def test_a_song_of_the_model_and_edits_of_it_are_heard_permitted_and_minte
         known: dict[str, pb.Song] = {}
         song = await heard(creator_address=wallet.address, duration_s=6, lyrics=WORDS)
         variation = await changed(song, variation={"variance": 0.6}, seed=3)
-        repaint = await changed(song, repaint={"start_s": 2.0, "end_s": 3.5})
+        repaint = await changed(song, repaint={"start_s": 2.0, "end_s": 3.5}, sampling={"steps": 3})
         mode = music_pb.LyricEdit.MODE_ONLY_LYRICS
         lyric_edit = await changed(song, lyric_edit={"mode": mode}, lyrics=WORDS.replace("rain", "snow"))
         extend = await changed(song, extend={"left_s": 1.0, "right_s": 0.5})
         again = await changed(extend, repaint={"start_s": 6.5, "end_s": 7.5, "variance": 1.0})
+        asked = pb.CreateSongRequest(request_id="long", prompt="calm piano", sampling={"steps": 201})
+        with pytest.raises(SongFailed, match="OUT_OF_RANGE"):
+            await artist.finish((await artist.create(asked)).id)
     await wallet.close()
 
     assert {one.engine for one in known.values()} == {"acestep"}

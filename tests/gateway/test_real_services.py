@@ -108,7 +108,9 @@ async def test_own_words_are_sung(real: Gateway) -> None:
     assert lines == words.splitlines()[1:]
 
 
-async def test_an_edit_that_the_engine_does_not_make_fails_at_once(real: Gateway) -> None:
+async def test_what_the_engine_does_not_do_fails_the_song_at_once(real: Gateway) -> None:
+    sampled = await real.ended((await real.create(sampling={"steps": 9})).id)
+    assert (sampled.attempt, sampled.failure.reason) == (1, "SAMPLING_UNSUPPORTED")
     source = await real.ended((await real.create()).id)
     asked = pb.CreateSongRequest(source_song_id=source.id, repaint={"start_s": 1.0, "end_s": 2.0})
     song = (await real.grpc.CreateSong(asked, timeout=CALL_S)).song

@@ -1,16 +1,21 @@
 """Rows as the protos' messages, for both faces. Knows no rule: only which column is which field."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
+from acesteps.music.v1 import music_service_pb2 as music_pb
+from services.gateway.edits import kept_edit
 from services.gateway.models import Song, State
 from services.gateway.review import Finding
 
 
 def song_message(song: Song) -> pb.Song:
+    edit: Mapping[str, Any] = kept_edit(song.edit)
     message = pb.Song(
         id=str(song.id),
         state=pb.SongState.Value(f"SONG_STATE_{song.state}"),
@@ -30,6 +35,9 @@ def song_message(song: Song) -> pb.Song:
         start_time=_timestamp(song.started_at),
         first_audio_time=_timestamp(song.first_audio_at),
         end_time=_timestamp(song.ended_at),
+        source_song_id=str(song.source_song_id or ""),
+        sampling=music_pb.Sampling.FromString(song.sampling) if song.sampling is not None else None,
+        **edit,
     )
     if song.state is State.FAILED:
         message.failure.CopyFrom(pb.SongFailure(reason=song.failure_reason, message=song.failure_message))

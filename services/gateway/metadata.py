@@ -3,12 +3,15 @@
 Canonical bytes (RFC 8785), so that the same song always has the same CID. Knows no store and no signer.
 """
 
+import base64
 import json
+from collections.abc import Iterator
 
 import rfc8785
 
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from services.common.errors import Internal
+from services.common.provenance import SongStatement
 from services.gateway.messages import ipfs_uri
 from services.gateway.models import Song
 
@@ -20,21 +23,23 @@ def metadata_json(song: Song, image_cid: str) -> bytes:
     """The metadata of a finished song. The prompt is in it only if the creator agreed.
 
     Raises:
-        Internal: the song has no result, or its envelope is not JSON.
+        Internal: the song has no result, or its envelope is none.
     """
     if song.audio_sha256 is None or song.envelope is None:
         raise Internal("RESULT_MISSING", "the song has no result")
     try:
         envelope = json.loads(song.envelope)
-    except ValueError as error:
-        raise Internal("ENVELOPE_MALFORMED", "the song's envelope is not JSON") from error
+        attested = SongStatement.from_json(base64.b64decode(envelope["payload"]))
+    except (ValueError, TypeError, LookupError) as error:
+        raise Internal("ENVELOPE_MALFORMED", "the song's envelope is not one of ours") from error
+    traits = [*_traits(song), *_origin(attested)]
     document = {
         "name": song.title,
         "description": _description(song),
         "image": ipfs_uri(image_cid),
         "animation_url": ipfs_uri(song.audio_cid),
         "audio_hash": f"0x{song.audio_sha256.hex()}",
-        "attributes": [{"trait_type": name, "value": value} for name, value in _traits(song) if value != ""],
+        "attributes": [{"trait_type": name, "value": value} for name, value in traits if value != ""],
         "provenance": envelope,
     }
     if song.lyrics is not None:
@@ -75,3 +80,10 @@ def _traits(song: Song) -> list[tuple[str, str | int | float]]:
         ("Seed", song.seed),
         ("Engine", _engine(song)),
     ]
+
+
+def _origin(attested: SongStatement) -> Iterator[tuple[str, str]]:
+    """Of a song that was made from another: how, and from which file. As it is attested."""
+    if attested.source_audio_sha256 is not None:
+        yield "Task", attested.task
+        yield "Source", f"0x{attested.source_audio_sha256.hex()}"

@@ -1,6 +1,6 @@
 """The values that the gateway's rooms hand to one another: a song's row, what is asked for, what came out.
 
-Knows no SQL and no protobuf beyond the lyric document's bytes.
+Knows no SQL, and of protobuf only which bytes are which message.
 """
 
 from dataclasses import dataclass
@@ -67,6 +67,13 @@ class NewSong:
     # EIP-55, or "" for nobody
     creator_address: str
     reveal_prompt: bool
+    # a serialised acesteps.lyrics.v1.LyricDocument: the words, where they are known already
+    lyrics: bytes | None = None
+    # of an edit: the song that is changed, and how (see edits)
+    source_song_id: UUID | None = None
+    edit: bytes | None = None
+    # a serialised acesteps.music.v1.Sampling; None: as the pod is set
+    sampling: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +92,9 @@ class Song:
     seed: int
     creator_address: str
     reveal_prompt: bool
+    source_song_id: UUID | None
+    edit: bytes | None
+    sampling: bytes | None
     state: State
     attempt: int
     failures: int
@@ -110,6 +120,7 @@ class Song:
     pcm_sha256: bytes | None
     master_sha256: bytes | None
     master_bytes: int
+    state_sha256: bytes | None
     envelope: bytes | None
     genre: str
     mood: str

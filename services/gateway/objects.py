@@ -29,6 +29,13 @@ def key_of(sha256: bytes) -> str:
     return f"sha256/{sha256[:1].hex()}/{sha256.hex()}"
 
 
+class ObjectMissing(Internal):
+    """A file that a row names is not in the store."""
+
+    def __init__(self) -> None:
+        super().__init__("OBJECT_MISSING", "a stored file is missing")
+
+
 class Spool:
     """A file in the making: takes contiguous pieces, knows their hash. Gone after its `with`."""
 
@@ -96,8 +103,17 @@ class Objects:
             await asyncio.to_thread(_sync, Path(self._store.prefix) / key)
         return key
 
+    async def size(self, key: str) -> int:
+        """Length in bytes. Raises ObjectMissing."""
+        try:
+            return int((await obstore.head_async(self._store, key))["size"])
+        except FileNotFoundError as error:
+            raise ObjectMissing from error
+        except BaseError as error:
+            raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be read") from error
+
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes [start, end) in pieces, read as they are taken."""
+        """Bytes [start, end) in pieces, read as they are taken. Raises ObjectMissing."""
         if start >= end:
             return
         try:
@@ -105,7 +121,7 @@ class Objects:
             async for piece in found.stream(min_chunk_size=READ_BYTES):
                 yield bytes(piece)
         except FileNotFoundError as error:
-            raise Internal("OBJECT_MISSING", "a stored file is missing") from error
+            raise ObjectMissing from error
         except BaseError as error:
             raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be read") from error
 

@@ -10,14 +10,16 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from itertools import combinations
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from fastapi import Body, Path, Query
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
-from pydantic import BaseModel, ConfigDict, Field, Strict, create_model, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Strict, create_model, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from services.common.errors import InvalidField
 
@@ -36,10 +38,13 @@ _BOUNDS = {
 class ProtoModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # The names of each oneof's fields.
+    oneofs: ClassVar[Sequence[Sequence[str]]] = ()
+
     @model_validator(mode="before")
     @classmethod
-    def _null_is_absent(cls, value: Any) -> Any:
-        """As in proto3 JSON; a null under an unknown name is still unknown."""
+    def _fields_together(cls, value: Any) -> Any:
+        """As in proto3 JSON: a null is absent (under an unknown name still unknown), a oneof has one."""
         if not isinstance(value, dict):
             return value
         for name in value:
@@ -47,7 +52,24 @@ class ProtoModel(BaseModel):
                 # pydantic's own error does not say which names there are
                 context = {"name": _printable(name), "known": ", ".join(cls.model_fields) or "none"}
                 raise PydanticCustomError("unknown_field", "there is no field {name}", context)
-        return {k: v for k, v in value.items() if v is not None}
+        given = {k: v for k, v in value.items() if v is not None}
+        for names in cls.oneofs:
+            several = [name for name in names if name in given]
+            if len(several) > 1:
+                context = {"name": several[1], "first": several[0], "known": ", ".join(names)}
+                raise PydanticCustomError("oneof", "{name} is given beside {first}", context)
+        return given
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        pairs = [list(pair) for names in cls.oneofs for pair in combinations(names, 2)]
+        if pairs:
+            schema["allOf"] = [{"not": {"required": pair}} for pair in pairs]
+            schema["description"] = " ".join(f"At most one of {', '.join(names)}." for names in cls.oneofs)
+        return schema
 
 
 @cache
@@ -69,7 +91,10 @@ def model_of(
             fields[field.name] = (kind | None, None)
         else:
             fields[field.name] = (kind, _default(field))
-    return create_model(descriptor.name, __base__=ProtoModel, **fields)
+    model = create_model(descriptor.name, __base__=ProtoModel, **fields)
+    # an optional field is a oneof of its own to protobuf
+    model.oneofs = [[f.name for f in oneof.fields] for oneof in descriptor.oneofs if len(oneof.fields) > 1]
+    return model
 
 
 def _type_of(field: FieldDescriptor, from_text: bool) -> Any:
@@ -133,11 +158,10 @@ def message_of(fields: dict[str, Any], message: type[M]) -> M:
         InvalidField: MALFORMED; what pydantic let through and protobuf does not.
     """
     # Python's JSON reads NaN and 1e999; the proto mapping spells them, and the rules of the field judge them.
-    spelled = {name: _spelled(value) for name, value in fields.items()}
     try:
-        return json_format.ParseDict(spelled, message())
+        return json_format.ParseDict(_spelled(fields), message())
     except json_format.ParseError as error:
-        named = re.search(r"Failed to parse (\w+) field", str(error))
+        named = re.search(r" at \w+\.([\w.\[\]]*\w)", str(error))
         raise InvalidField(
             "MALFORMED",
             named[1] if named else "body",
@@ -147,6 +171,10 @@ def message_of(fields: dict[str, Any], message: type[M]) -> M:
 
 
 def _spelled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _spelled(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_spelled(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value
@@ -170,6 +198,9 @@ def invalid_field(error: Any) -> InvalidField:
             return InvalidField(
                 "UNKNOWN_FIELD", name, f"there is no field {name}", limit=f"known: {context['known']}"
             )
+        case "oneof":
+            name = context["name"] if name == "body" else f"{name}.{context['name']}"
+            return InvalidField("CONFLICT", name, error["msg"], limit=f"one of {context['known']}")
         case "greater_than_equal" | "less_than_equal" | "int_parsing_size":
             return InvalidField("OUT_OF_RANGE", name, f"{name}: {error['msg']}", limit=_limit(context))
         case "literal_error":

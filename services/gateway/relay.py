@@ -23,11 +23,11 @@ Audio = AsyncGenerator[pb.StreamAudioResponse]
 SONG_ID_LIMIT = "the id of a song of yours (UUID)"
 
 
-def song_not_found(song_id: str) -> NotFound:
+def song_not_found(song_id: str, field: str = "song_id") -> NotFound:
     return NotFound(
         "SONG_NOT_FOUND",
         "there is no such song",
-        metadata={"field": "song_id", "limit": SONG_ID_LIMIT, "song_id": song_id},
+        metadata={"field": field, "limit": SONG_ID_LIMIT, "song_id": song_id},
     )
 
 

@@ -1,12 +1,14 @@
-"""One song's rendering: the music service's stream taken in, checked against its result, and stored.
+"""One song's rendering: its order sent, the music service's stream taken in, checked against its result, and
+stored.
 
 Knows the music service's interface. Nothing it returns is unchecked: every byte is hashed here again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -15,8 +17,13 @@ from acesteps.music.v1 import music_service_pb2 as music_pb
 from acesteps.music.v1.music_service_pb2_grpc import MusicServiceStub
 from services.common.cid import unixfs_cid
 from services.common.errors import DeadlineExceeded, Internal, error_from_rpc
+from services.gateway.edits import kept_edit
 from services.gateway.models import Chunk, Progress, Result, Song
 from services.gateway.objects import Objects, Spool
+from services.gateway.source import Parts, Sources
+
+if TYPE_CHECKING:
+    Call = grpc.aio.StreamStreamCall[music_pb.GenerateSongRequest, music_pb.GenerateSongResponse]
 
 # The longest song is 600 s: 24 MB of MP3, at most 106 MB of FLAC.
 LONGEST_AUDIO_BYTES = 64 << 20
@@ -39,11 +46,17 @@ class Rendering:
 
 class Renderer:
     def __init__(
-        self, channel: grpc.aio.Channel, objects: Objects, *, silence_s: float, timeout_s: float
+        self,
+        channel: grpc.aio.Channel,
+        objects: Objects,
+        sources: Sources,
+        *,
+        silence_s: float,
+        timeout_s: float,
     ) -> None:
         """`silence_s`: how long the engine may say nothing. `timeout_s`: how long a song may take in all."""
         self._service = MusicServiceStub(channel)
-        self._objects = objects
+        self._objects, self._sources = objects, sources
         self._silence_s, self._timeout_s = silence_s, timeout_s
 
     async def render(
@@ -51,7 +64,7 @@ class Renderer:
     ) -> Result:
         """Has the song made and stores it. Leaving early cancels the engine at once.
 
-        Raises the music service's own errors, and:
+        Raises the music service's own errors, those of the source of an edit (see Sources), and:
             Internal: STREAM_MALFORMED or HASH_MISMATCH, what came is not what the result says.
             DeadlineExceeded: ENGINE_SILENT.
             Unavailable: the object store cannot be written.
@@ -69,9 +82,10 @@ class Renderer:
             for limit in (LONGEST_AUDIO_BYTES, LONGEST_BLOB_BYTES, LONGEST_BLOB_BYTES)
         )
         header, result = None, None
-        requests = iter([music_pb.GenerateSongRequest(spec=_spec(song, lyrics))])
-        call = self._service.GenerateSong(requests, timeout=self._timeout_s)
+        call: Call = self._service.GenerateSong(timeout=self._timeout_s)
         try:
+            async with aclosing(self._requests(song, lyrics, tell)) as requests:
+                await self._send(call, requests)
             while (response := await self._next(call)) is not None:
                 part = response.WhichOneof("event")
                 if (header is None) != (part == "header") or result is not None:
@@ -99,18 +113,43 @@ class Renderer:
             raise Internal("STREAM_MALFORMED", "the stream ended without a result")
         return Rendering(header.media_type, audio, master, state, result)
 
-    async def _next(
-        self, call: "grpc.aio.StreamStreamCall[music_pb.GenerateSongRequest, music_pb.GenerateSongResponse]"
-    ) -> music_pb.GenerateSongResponse | None:
+    async def _requests(self, song: Song, lyrics: lyrics_pb.LyricDocument | None, tell: Tell) -> Parts:
+        """The spec, and the source of an edit; each part of that which was taken is progress."""
+        yield music_pb.GenerateSongRequest(spec=_spec(song, lyrics))
+        async with aclosing(self._sources.parts(song)) as parts:
+            async for part in parts:
+                yield part
+                tell(Progress(stage="composing"))
+
+    async def _send(self, call: "Call", requests: Parts) -> None:
+        """Sends each when the one before was taken, then half-closes. A call that has ended takes no more:
+        reading it says why.
+
+        An iterator given to the call would do the same, but turn errors of our own into a cancellation.
+        """
+        async for request in requests:
+            if call.done():
+                return
+            async with self._patience():
+                await call.write(request)
+        await call.done_writing()
+
+    async def _next(self, call: "Call") -> music_pb.GenerateSongResponse | None:
         """The next response, or None after the last."""
+        async with self._patience():
+            response = await call.read()
+        return response if isinstance(response, music_pb.GenerateSongResponse) else None
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """Raises DeadlineExceeded (ENGINE_SILENT)."""
         try:
             async with asyncio.timeout(self._silence_s):
-                response = await call.read()
+                yield
         except TimeoutError as error:
             raise DeadlineExceeded(
                 "ENGINE_SILENT", f"the engine said nothing for {self._silence_s:g} s"
             ) from error
-        return response if isinstance(response, music_pb.GenerateSongResponse) else None
 
     async def _store(self, rendering: Rendering) -> Result:
         result = rendering.result
@@ -142,6 +181,7 @@ class Renderer:
 
 
 def _spec(song: Song, lyrics: lyrics_pb.LyricDocument | None) -> music_pb.SongSpec:
+    edit: Mapping[str, Any] = kept_edit(song.edit)
     return music_pb.SongSpec(
         song_id=str(song.id),
         prompt=song.prompt,
@@ -153,6 +193,8 @@ def _spec(song: Song, lyrics: lyrics_pb.LyricDocument | None) -> music_pb.SongSp
         creator_address=song.creator_address,
         reveal_prompt=song.reveal_prompt,
         format=music_pb.AUDIO_FORMAT_MP3,
+        sampling=music_pb.Sampling.FromString(song.sampling) if song.sampling is not None else None,
+        **edit,
     )
 
 

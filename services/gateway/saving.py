@@ -82,13 +82,13 @@ class Saver:
 
     async def _permit(self, song: Song, permit_format: PermitFormat) -> Permit:
         pin = await self._store.pinned(song.metadata_cid)
-        if pin is None or song.audio_sha256 is None or song.envelope is None:
+        if pin is None or song.audio_sha256 is None:
             raise Internal("PIN_MISSING", "the song's metadata is not pinned")
         metadata = await self._objects.read_all(pin.object_key, 0, pin.bytes)
         try:
             scope = await self._signer.DescribeSigner(signer_pb.DescribeSignerRequest(), timeout=TIMEOUT_S)
             request = signer_pb.SignMintPermitRequest(
-                envelopes=[song.envelope],
+                envelopes=await self._store.chain(song.id),
                 to=song.creator_address,
                 metadata_uri=ipfs_uri(song.metadata_cid),
                 metadata=metadata,

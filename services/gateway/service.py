@@ -32,6 +32,7 @@ from services.gateway.renderer import Renderer
 from services.gateway.saving import Saver
 from services.gateway.settings import GatewaySettings
 from services.gateway.songs import Songs
+from services.gateway.source import Sources
 from services.gateway.store import Store
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,13 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
             ),
         )
         lyricist = Lyricist(lyrics)
-        renderer = Renderer(music, objects, silence_s=settings.lease_s, timeout_s=settings.render_timeout_s)
+        renderer = Renderer(
+            music,
+            objects,
+            Sources(Store(workers_database), objects),
+            silence_s=settings.lease_s,
+            timeout_s=settings.render_timeout_s,
+        )
 
         async def make(song: Song) -> Outcome:
             return await Attempt(song, queue, lyricist, renderer, notices).run()

@@ -16,7 +16,8 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import AlreadyExists, FailedPrecondition, InvalidField, Unavailable
 from services.gateway.creation import new_song
 from services.gateway.database import patiently
-from services.gateway.download import Download, open_download
+from services.gateway.download import Download, open_download, require_done
+from services.gateway.edits import LONGEST_CHAIN
 from services.gateway.messages import (
     finding_message,
     ipfs_uri,
@@ -78,7 +79,8 @@ class Songs:
         )
 
     async def create(self, account: Account, request: pb.CreateSongRequest) -> pb.CreateSongResponse:
-        new = new_song(account, request)
+        source = await self._source(account, request) if request.source_song_id else None
+        new = new_song(account, request, source)
         findings = admit(new.prompt)
         song = await self._store.create(new)
         if song.request_digest != new.request_digest:
@@ -186,23 +188,41 @@ class Songs:
 
         return Download(pin.media_type, pin.cid, pin.bytes, read)
 
-    async def _song(self, account: Account, song_id: str) -> Song:
-        song = await self._store.get(account.id, _uuid(song_id))
+    async def _source(self, account: Account, request: pb.CreateSongRequest) -> Song:
+        """The song that is to be changed.
+
+        Raises:
+            NotFound: SONG_NOT_FOUND.
+            FailedPrecondition: as `require_done`; CHAIN_TOO_LONG.
+        """
+        source = await self._song(account, request.source_song_id, "source_song_id")
+        require_done(source)
+        if len(await self._store.chain(source.id)) > LONGEST_CHAIN:
+            limit = f"at most {LONGEST_CHAIN} songs, of which each was made from the next"
+            raise FailedPrecondition(
+                "CHAIN_TOO_LONG",
+                "the song has been changed too often to be changed again",
+                metadata={"field": "source_song_id", "limit": limit},
+            )
+        return source
+
+    async def _song(self, account: Account, song_id: str, field: str = "song_id") -> Song:
+        song = await self._store.get(account.id, _uuid(song_id, field))
         if song is None:
-            raise song_not_found(song_id)
+            raise song_not_found(song_id, field)
         return song
 
 
-def _uuid(song_id: str) -> UUID:
+def _uuid(song_id: str, field: str = "song_id") -> UUID:
     """Raises InvalidField (REQUIRED) for none, NotFound for what cannot be a song's id."""
     if not song_id:
-        raise InvalidField("REQUIRED", "song_id", "song_id is missing", limit=SONG_ID_LIMIT)
+        raise InvalidField("REQUIRED", field, f"{field} is missing", limit=SONG_ID_LIMIT)
     try:
         found = UUID(song_id)
     except ValueError:
-        raise song_not_found(song_id[:64]) from None
+        raise song_not_found(song_id[:64], field) from None
     if str(found) != song_id:  # UUID() also takes braces, urn: and capitals
-        raise song_not_found(song_id[:64])
+        raise song_not_found(song_id[:64], field)
     return found
 
 

@@ -60,6 +60,18 @@ class Store:
         )
         return song_of(row) if row is not None else None
 
+    async def chain(self, song_id: UUID) -> list[bytes]:
+        """The envelopes of a finished song: its own, then that of the song it was made from, and so on."""
+        rows = await self._database.rows(
+            "WITH RECURSIVE chain AS ("
+            "  SELECT source_song_id, envelope, 1 AS place FROM songs WHERE id = $1"
+            "  UNION ALL SELECT s.source_song_id, s.envelope, place + 1"
+            "  FROM songs s JOIN chain ON s.id = chain.source_song_id"
+            ") SELECT envelope FROM chain ORDER BY place",
+            song_id,
+        )
+        return [row["envelope"] for row in rows]
+
     async def page(self, account_id: UUID, limit: int, after: tuple[datetime, UUID] | None) -> list[Song]:
         """At most `limit` songs, newest first, those after `after` (creation time, id) in that order."""
         moment, song_id = after if after else (None, None)

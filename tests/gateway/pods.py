@@ -4,8 +4,10 @@ A song of theirs is noise in an MP3's clothes, with a real FLAC master and a rea
 """
 
 import asyncio
+import base64
 import hashlib
 import io
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -37,6 +39,8 @@ class Script:
     pause_after: int | None = None
     # Raised then, or at once when nothing was to be sent.
     error: ServiceError | None = None
+    # True: takes nothing behind the spec until `go_on`.
+    deaf: bool = False
     # Changes the result before it is sent.
     lie: dict[str, Any] = field(default_factory=dict)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,6 +74,39 @@ def pieces(blob: bytes) -> Iterator[music_pb.BlobChunk]:
         yield music_pb.BlobChunk(offset=offset, total_bytes=len(blob), data=piece)
 
 
+@dataclass
+class Source:
+    """What a client sent behind the spec, as it came."""
+
+    envelopes: list[bytes] = field(default_factory=list)
+    state: bytes = b""
+    master: bytes = b""
+    # of a message's `data`
+    longest: int = 0
+
+    @classmethod
+    async def taken(cls, requests: AsyncIterator[music_pb.GenerateSongRequest]) -> "Source":
+        """All that comes until the half-close, which has to be in order and whole."""
+        source = cls()
+        async for request in requests:
+            part = request.WhichOneof("part")
+            if part == "envelope":
+                assert not source.state
+                source.envelopes.append(request.envelope)
+            else:
+                assert part in ("state", "master")
+                chunk, so_far = getattr(request, part), getattr(source, part)
+                assert chunk.offset == len(so_far)
+                setattr(source, part, so_far + chunk.data)
+                assert len(so_far) + len(chunk.data) <= chunk.total_bytes
+                source.longest = max(source.longest, len(chunk.data))
+        return source
+
+
+def statement_of(envelope: bytes) -> SongStatement:
+    return SongStatement.from_json(base64.b64decode(json.loads(envelope)["payload"]))
+
+
 class MusicPod(MusicServiceServicer):
     """Follows its scripts, then makes songs without further ado."""
 
@@ -77,6 +114,8 @@ class MusicPod(MusicServiceServicer):
         self.scripts: deque[Script] = deque()
         self._given: list[Script] = []
         self.specs: list[music_pb.SongSpec] = []
+        # What came behind the spec of every edit.
+        self.sources: list[Source] = []
         self.key: AttestationKey = POD.key
 
     def follow(self, *scripts: Script) -> None:
@@ -90,6 +129,7 @@ class MusicPod(MusicServiceServicer):
         self.scripts.clear()
         self._given.clear()
         self.specs.clear()
+        self.sources.clear()
 
     async def GenerateSong(
         self, request_iterator: AsyncIterator[music_pb.GenerateSongRequest], context: Any
@@ -98,13 +138,18 @@ class MusicPod(MusicServiceServicer):
         self.specs.append(spec)
         script = self.scripts.popleft() if self.scripts else Script()
         try:
-            async for response in self._song(spec, script):
+            if script.deaf:
+                await script.go_on.wait()
+            source = await Source.taken(request_iterator)
+            if spec.WhichOneof("edit"):
+                self.sources.append(source)
+            async for response in self._song(spec, source, script):
                 yield response
         finally:
             script.ended.set()
 
     async def _song(
-        self, spec: music_pb.SongSpec, script: Script
+        self, spec: music_pb.SongSpec, source: "Source", script: Script
     ) -> AsyncIterator[music_pb.GenerateSongResponse]:
         if script.error is not None and script.pause_after is None:
             raise script.error
@@ -127,7 +172,7 @@ class MusicPod(MusicServiceServicer):
             yield music_pb.GenerateSongResponse(master=part)
         for part in pieces(song.state):
             yield music_pb.GenerateSongResponse(state=part)
-        result = self._result(spec, song)
+        result = self._result(spec, source, song)
         result.MergeFrom(music_pb.SongResult(**script.lie))
         yield music_pb.GenerateSongResponse(result=result)
 
@@ -143,7 +188,7 @@ class MusicPod(MusicServiceServicer):
             if script.error is not None:
                 raise script.error
 
-    def _result(self, spec: music_pb.SongSpec, song: Rendered) -> music_pb.SongResult:
+    def _result(self, spec: music_pb.SongSpec, source: "Source", song: Rendered) -> music_pb.SongResult:
         now = datetime.now(UTC)
         digests: dict[str, Any] = {
             "audio_sha256": hashlib.sha256(song.audio).digest(),
@@ -153,8 +198,8 @@ class MusicPod(MusicServiceServicer):
         statement = SongStatement(
             song_id=spec.song_id,
             audio_cid=unixfs_cid(song.audio),
-            task="text2music",
-            source_audio_sha256=None,
+            task=spec.WhichOneof("edit") or "text2music",
+            source_audio_sha256=statement_of(source.envelopes[0]).audio_sha256 if source.envelopes else None,
             engine="sketch",
             engine_version="1",
             weights_digest=WEIGHTS,

@@ -9,7 +9,7 @@ import pytest
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Postgres
 from services.common.errors import ResourceExhausted, Unavailable
-from tests.gateway.mesh import NOBODY, Gateway, Mesh
+from tests.gateway.mesh import CALL_S, NOBODY, Gateway, Mesh
 from tests.gateway.pods import Script, rendered
 
 
@@ -41,6 +41,20 @@ async def test_a_silent_engine_loses_its_song(pods: Mesh) -> None:
     song = await gateway.ended((await gateway.create()).id)
     assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
     await asyncio.wait_for(silent.ended.wait(), 1.0)  # it was cancelled
+
+
+async def test_a_pod_that_takes_no_more_of_a_source_is_silent_too(pods: Mesh) -> None:
+    gateway = await pods.open(lease_s=1.0)
+    source = await gateway.ended((await gateway.create(seed=7, duration_s=10.0)).id)
+    deaf = Script(deaf=True)
+    pods.music.follow(deaf)
+    repaint = {"start_s": 1.0, "end_s": 2.0}
+    asked = pb.CreateSongRequest(source_song_id=source.id, repaint=repaint)
+    song = await gateway.ended((await gateway.grpc.CreateSong(asked, timeout=CALL_S)).song.id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
+    (sent,) = pods.music.sources
+    assert sent.master == rendered(source.id, 7, 10.0).master
+    await asyncio.wait_for(deaf.ended.wait(), 1.0)
 
 
 async def test_without_a_music_service_songs_wait_and_none_fails(pods: Mesh) -> None:

@@ -20,7 +20,7 @@ from deploy.local.processes import Child
 from deploy.local.services import describe_engine, service_command
 from services.common.trust import TrustBundle, verify
 from services.gateway.database import open_database
-from tests.gateway.mesh import CREATOR, NOBODY, Gateway, gateway
+from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, gateway
 from tests.signer.attested import POD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -106,6 +106,17 @@ async def test_own_words_are_sung(real: Gateway) -> None:
     assert song.state == pb.SONG_STATE_SUCCEEDED, song.failure
     lines = [line.text for section in song.lyrics.sections for line in section.lines]
     assert lines == words.splitlines()[1:]
+
+
+async def test_what_the_engine_does_not_do_fails_the_song_at_once(real: Gateway) -> None:
+    sampled = await real.ended((await real.create(sampling={"steps": 9})).id)
+    assert (sampled.attempt, sampled.failure.reason) == (1, "SAMPLING_UNSUPPORTED")
+    source = await real.ended((await real.create()).id)
+    asked = pb.CreateSongRequest(source_song_id=source.id, repaint={"start_s": 1.0, "end_s": 2.0})
+    song = (await real.grpc.CreateSong(asked, timeout=CALL_S)).song
+    song = await real.ended(song.id)
+    assert (song.state, song.attempt) == (pb.SONG_STATE_FAILED, 1)
+    assert song.failure.reason == "EDIT_UNSUPPORTED"
 
 
 async def test_the_same_seed_gives_the_same_samples_and_another_file(real: Gateway) -> None:

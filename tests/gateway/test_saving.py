@@ -124,6 +124,31 @@ async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway
     assert document["prompt"] == song.prompt
 
 
+async def test_an_edit_of_an_edit_is_saved_with_its_whole_chain(signed: Mesh, gateway: Gateway) -> None:
+    songs = [await mintable(gateway)]
+    for start_s in (1.0, 2.0):
+        repaint = {"start_s": start_s, "end_s": start_s + 1}
+        asked = pb.CreateSongRequest(source_song_id=songs[-1].id, repaint=repaint)
+        song = (await gateway.grpc.CreateSong(asked, timeout=CALL_S)).song
+        songs.append(await gateway.ended(song.id))
+    saved = await save(gateway, songs[-1])
+    document = json.loads(await pinned(gateway, saved.song.save.metadata_uri))
+    traits = {a["trait_type"]: a["value"] for a in document["attributes"]}
+    assert (traits["Task"], traits["Source"]) == ("repaint", f"0x{songs[-2].audio.sha256}")
+    minting = await mint(gateway, songs[-1])
+    assert (minting.token_id, minting.creator) == (f"0x{songs[-1].audio.sha256}", CREATOR)
+
+
+async def test_a_chain_that_is_not_whole_gets_no_permit(signed: Mesh, gateway: Gateway) -> None:
+    first, other = await mintable(gateway), await mintable(gateway)
+    asked = pb.CreateSongRequest(source_song_id=first.id, repaint={"start_s": 1.0, "end_s": 2.0})
+    song = await gateway.ended((await gateway.grpc.CreateSong(asked, timeout=CALL_S)).song.id)
+    async with open_database(signed.environment["database_url"], connections=1) as database:
+        await database.value("UPDATE songs SET source_song_id = $2 WHERE id = $1", song.id, other.id)
+    error = await gateway.refusal("SaveSong", pb.SaveSongRequest(song_id=song.id))
+    assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "SOURCE_CHAIN_BROKEN")
+
+
 async def test_a_prompt_stays_out_unless_it_was_revealed(gateway: Gateway) -> None:
     song = await mintable(gateway, instrumental=True, prompt="wedding waltz for Ingrid and Jonas, 90 BPM")
     raw = await pinned(gateway, (await save(gateway, song)).song.save.metadata_uri)

@@ -7,6 +7,7 @@ import argparse
 import errno
 import hashlib
 import http.client
+import json
 import os
 import sys
 import time
@@ -160,7 +161,19 @@ def _check(file: WeightFile, path: Path, seen: Seen) -> str:
     sha256 = _sha256(file, path, seen)
     if file.sha256 and sha256 != file.sha256:
         raise WeightsError(f"{file.path} is not the released file (sha256 {sha256}); delete it and fetch")
+    if not file.sha256 and not _is_json(path):
+        raise WeightsError(
+            f"{file.path} is no JSON, as a page of some server in between; delete it and fetch"
+        )
     return sha256
+
+
+def _is_json(path: Path) -> bool:
+    """What is not pinned is settings and vocabulary: at least no page of a captive portal."""
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:  # of JSON and of UTF-8
+        return False
 
 
 def _sha256(file: WeightFile, path: Path, seen: Seen) -> str:

@@ -95,6 +95,15 @@ def test_a_song_that_does_not_fit_is_a_memory_error_and_the_next_is_made(engine:
     assert isinstance(list(engine.render(REQUEST, never))[-1], Finished)
 
 
+def test_a_device_too_small_for_the_warm_up_is_a_start_error_of_one_line(
+    engine: AceStepEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = replace(REQUEST, duration_s=1e9)
+    monkeypatch.setattr("services.music.acestep.engine._WARM_UP", huge)
+    with pytest.raises(EngineCannotStart, match="does not fit into the memory of cpu"):
+        engine.warm_up()
+
+
 def test_two_songs_at_once_are_those_made_alone(engine: AceStepEngine) -> None:
     requests = [REQUEST, replace(REQUEST, seed=4)]
     states: dict[int, bytes] = {}

@@ -138,6 +138,18 @@ def test_another_file_under_the_same_name_is_refused_and_not_kept(peer: Peer, tm
     assert not list(tmp_path.rglob("big.bin*"))
 
 
+def test_a_captive_portals_page_is_not_taken_for_the_settings(peer: Peer, tmp_path: Path) -> None:
+    peer.files["/config.json"] = b"<html>Please log in</html>"
+    with pytest.raises(WeightsError, match="config.json is no JSON"):
+        fetch(tmp_path, peer.release)
+    assert not list(tmp_path.rglob("config.json*"))
+    peer.files["/config.json"] = SMALL
+    fetch(tmp_path, peer.release)
+    (tmp_path / "model/config.json").write_bytes(b"\xff<html>")
+    with pytest.raises(WeightsError, match="config.json is no JSON"):
+        verify(tmp_path, peer.release)
+
+
 def test_an_answer_that_is_not_http_is_one_clear_error(tmp_path: Path) -> None:
     def babble(server: socket.socket) -> None:
         with contextlib.suppress(OSError):  # closed at the end

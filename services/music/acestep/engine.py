@@ -110,7 +110,10 @@ class AceStepEngine:
         began = time.monotonic()
         try:
             digest = weights.digest_in(folder)
-            models = Models.load(folder, device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+            with _room_to_start(device):
+                models = Models.load(
+                    folder, device, torch.bfloat16 if device.type == "cuda" else torch.float32
+                )
         except weights.WeightsError as error:
             raise EngineCannotStart(str(error)) from None
         except (ConfigError, CheckpointMismatch, VocabularyError) as error:
@@ -127,9 +130,14 @@ class AceStepEngine:
         return cls(models, options, digest)
 
     def warm_up(self) -> None:
-        """A guided and a plain step of a short song, and its decode: the first song finds all ready."""
-        for _ in self._rendered(_WARM_UP, replace(self._options, steps=2), lambda: False):
-            pass
+        """A guided and a plain step of a short song, and its decode: the first song finds all ready.
+
+        Raises:
+            EngineCannotStart: not even that fits into the device's memory.
+        """
+        with _room_to_start(self._models.transformer.device):
+            for _ in self._rendered(_WARM_UP, replace(self._options, steps=2), lambda: False):
+                pass
 
     def render(self, request: RenderRequest, cancelled: Callable[[], bool]) -> Iterator[Event]:
         with _named_errors():
@@ -264,6 +272,15 @@ def _lines_of(section: LyricSection) -> list[LyricLine]:
 def _wait(device: torch.device) -> None:
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
+
+
+@contextmanager
+def _room_to_start(device: torch.device) -> Iterator[None]:
+    try:
+        with _named_errors():
+            yield
+    except MemoryError as error:
+        raise EngineCannotStart(f"the model does not fit into the memory of {device}") from error
 
 
 @contextmanager

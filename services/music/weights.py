@@ -162,9 +162,7 @@ def _check(file: WeightFile, path: Path, seen: Seen) -> str:
     if file.sha256 and sha256 != file.sha256:
         raise WeightsError(f"{file.path} is not the released file (sha256 {sha256}); delete it and fetch")
     if not file.sha256 and not _is_json(path):
-        raise WeightsError(
-            f"{file.path} is no JSON, as a page of some server in between; delete it and fetch"
-        )
+        raise WeightsError(f"{file.path} is no JSON, as a page of a server in between; delete it and fetch")
     return sha256
 
 

@@ -43,11 +43,11 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
                     async for event in events:
                         if isinstance(event, Finished):
                             judged = await asyncio.to_thread(review, event.document, brief.duration_s)
-                            SCORE.labels(self._engine.name).observe(judged.score)
+                            SCORE.labels(self._engine.info.name).observe(judged.score)
                             yield wire.event_to(event, judged)
                             outcome = "ok"
                         else:
-                            LINES.labels(self._engine.name).inc(isinstance(event, LineWritten))
+                            LINES.labels(self._engine.info.name).inc(isinstance(event, LineWritten))
                             yield wire.event_to(event)
             finally:
                 self._free_slot()
@@ -58,10 +58,11 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
             outcome = "internal"
             raise
         finally:
-            SONGS.labels(self._engine.name, outcome).inc()
-            SECONDS.labels(self._engine.name).observe(time.monotonic() - began)
+            SONGS.labels(self._engine.info.name, outcome).inc()
+            SECONDS.labels(self._engine.info.name).observe(time.monotonic() - began)
             _log.info(
-                "lyrics ended", extra={"engine": self._engine.name, "seed": brief.seed, "outcome": outcome}
+                "lyrics ended",
+                extra={"engine": self._engine.info.name, "seed": brief.seed, "outcome": outcome},
             )
 
     async def ReviewLyrics(
@@ -73,12 +74,27 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
         SCORE.labels("builtin" if document.engine == "builtin" else "user").observe(judged.score)
         return pb.ReviewLyricsResponse(review=wire.review_to(judged), document=wire.document_to(document))
 
+    async def DescribeLyricist(
+        self, request: pb.DescribeLyricistRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.DescribeLyricistResponse:
+        info = self._engine.info
+        return pb.DescribeLyricistResponse(
+            engine=info.name,
+            engine_version=info.version,
+            ai=info.ai,
+            weights_digest=info.weights_digest,
+            languages=sorted(info.languages),
+            slots=self._slots,
+            replayable=info.replayable,
+            notice=info.notice,
+        )
+
     def _check_language(self, brief: Brief) -> None:
-        if brief.language not in self._engine.languages:
-            written = ", ".join(sorted(self._engine.languages))
+        if brief.language not in self._engine.info.languages:
+            written = ", ".join(sorted(self._engine.info.languages))
             raise Unimplemented(
                 "LANGUAGE_UNSUPPORTED",
-                f"the engine {self._engine.name} does not write {brief.language}; it writes {written}",
+                f"the engine {self._engine.info.name} does not write {brief.language}; it writes {written}",
                 metadata={"field": "language", "limit": written},
             )
 

@@ -18,7 +18,7 @@ from services.lyrics.document import (
     SectionTag,
     clean,
 )
-from services.lyrics.engine import RHYME_SCHEMES, Brief, Event, Finished, LineWritten, Planned
+from services.lyrics.engine import RHYME_SCHEMES, Brief, Event, Finished, LineWritten, Planned, SectionWritten
 from services.lyrics.review import Review
 
 MAX_THEME_CHARS, MAX_STYLE_CHARS = 500, 60
@@ -85,17 +85,8 @@ def document_of(message: pb.LyricDocument, field: str = "document") -> LyricDocu
 
 def document_to(document: LyricDocument) -> pb.LyricDocument:
     """The message of a document."""
-    sections = [
-        pb.LyricSection(
-            tag=_tag_to(section.tag),
-            label=section.label,
-            lines=[pb.LyricLine(text=line.text, language=line.language) for line in section.lines],
-            rhyme_scheme=section.rhyme_scheme,
-        )
-        for section in document.sections
-    ]
     return pb.LyricDocument(
-        sections=sections,
+        sections=map(_section_to, document.sections),
         language=document.language,
         title=document.title,
         engine=document.engine,
@@ -108,7 +99,9 @@ def review_to(review: Review) -> pb.LyricsReview:
     return pb.LyricsReview(
         passed=review.passed,
         score=review.score,
-        scores=[pb.LyricsScore(name=name, value=value) for name, value in review.scores.items()],
+        scores=[
+            pb.LyricsScore(name=name, value=value, assessed=True) for name, value in review.scores.items()
+        ],
         findings=[
             pb.LyricsFinding(
                 code=finding.code,
@@ -137,6 +130,9 @@ def event_to(event: Event, review: Review | None = None) -> pb.GenerateLyricsRes
                 text=event.text,
             )
             return pb.GenerateLyricsResponse(line=line)
+        case SectionWritten():
+            section = pb.SectionFinal(section_index=event.section_index, section=_section_to(event.section))
+            return pb.GenerateLyricsResponse(section=section)
         case Finished():
             result = pb.LyricsResult(
                 document=document_to(event.document), review=review_to(review) if review else None
@@ -160,6 +156,15 @@ def _section(field: str, message: pb.LyricSection) -> Section:
         lines=tuple(_line(f"{field}.lines[{i}]", line) for i, line in enumerate(message.lines)),
         label=_text(f"{field}.label", message.label, MAX_LABEL_CHARS),
         rhyme_scheme=scheme,
+    )
+
+
+def _section_to(section: Section) -> pb.LyricSection:
+    return pb.LyricSection(
+        tag=_tag_to(section.tag),
+        label=section.label,
+        lines=[pb.LyricLine(text=line.text, language=line.language) for line in section.lines],
+        rhyme_scheme=section.rhyme_scheme,
     )
 
 

@@ -14,7 +14,7 @@ from services.lyrics import pronunciation, timing
 from services.lyrics.builtin import bank, composer
 from services.lyrics.builtin.engine import BuiltinEngine
 from services.lyrics.document import LyricDocument, SectionTag, parse, print_display
-from services.lyrics.engine import RHYME_SCHEMES, Brief, Finished, LineWritten, Planned
+from services.lyrics.engine import RHYME_SCHEMES, Brief, Finished, LineWritten, Planned, SectionWritten
 from services.lyrics.review import review
 from tests.lyrics import cmudict
 
@@ -203,9 +203,12 @@ async def test_events_come_in_song_order_and_match_the_document() -> None:
     engine = BuiltinEngine()
     events = [event async for event in engine.write(Brief("the sea", 3, 90.0))]
     engine.close()
-    first, *lines, last = events
+    first, *middle, last = events
     assert isinstance(first, Planned)
     assert isinstance(last, Finished)
+    sections = [event for event in middle if isinstance(event, SectionWritten)]
+    assert tuple(event.section for event in sections) == last.document.sections
+    lines = [event for event in middle if not isinstance(event, SectionWritten)]
     assert first.lines_total == len(lines) == len(last.document.lines)
     for line in lines:
         assert isinstance(line, LineWritten)

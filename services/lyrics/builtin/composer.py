@@ -6,17 +6,26 @@ Knows the order of things. Pure: the same brief gives the same events.
 import random
 from collections.abc import Iterator
 
-from services.lyrics.builtin import bank, form, stanza
+from services.lyrics import structure
+from services.lyrics.builtin import bank, stanza
 from services.lyrics.builtin import plan as plans
-from services.lyrics.builtin.form import SectionPlan
 from services.lyrics.builtin.lines import Written
 from services.lyrics.builtin.palette import Palette
 from services.lyrics.builtin.plan import SongPlan
 from services.lyrics.builtin.stanza import Memory, Order
 from services.lyrics.document import Line, LyricDocument, Section, SectionTag
-from services.lyrics.engine import Brief, Event, Finished, LineWritten, Planned
+from services.lyrics.engine import (
+    Brief,
+    Event,
+    Finished,
+    LineWritten,
+    LyricistInfo,
+    Planned,
+    SectionPlan,
+    SectionWritten,
+)
 
-ENGINE = "builtin"
+INFO = LyricistInfo("builtin", "1", ai=False, languages=frozenset(["en"]))
 
 _ROLES = {
     SectionTag.VERSE: "v",
@@ -32,24 +41,25 @@ def compose(brief: Brief) -> Iterator[Event]:
     words = bank.load()
     rng = random.Random(brief.seed)
     plan = plans.draw(brief, words, rng)
-    sections = form.plan(brief.duration_s, plan.tempo_bpm)
+    sections = structure.plan(brief.duration_s, plan.tempo_bpm)
     yield Planned(sum(section.lines for section in sections))
     palette, memory = Palette(words, plan), Memory()
-    repeated: dict[SectionTag, tuple[Written, ...]] = {}
+    written: list[tuple[Written, ...]] = []
     done: list[Section] = []
     for index, section in enumerate(sections):
         order = _order(section, plan, sections, rng)
-        lines = repeated.get(section.tag) or (
-            stanza.write(order, palette, memory, rng) if section.lines else ()
-        )
-        if section.repeats:
-            repeated[section.tag] = lines
+        if section.same_as is not None:
+            lines = written[section.same_as]
+        else:
+            lines = stanza.write(order, palette, memory, rng) if section.lines else ()
+        written.append(lines)
         for number, line in enumerate(lines):
             yield LineWritten(index, section.tag, section.label, number, line.text)
         done.append(
             Section(section.tag, tuple(Line(line.text) for line in lines), section.label, order.scheme)
         )
-    yield Finished(LyricDocument(tuple(done), brief.language, plan.title, ENGINE, brief.seed))
+        yield SectionWritten(index, done[-1])
+    yield Finished(LyricDocument(tuple(done), brief.language, plan.title, INFO.name, brief.seed))
 
 
 def _order(

@@ -20,8 +20,7 @@ class BuiltinEngine:
     song takes it for some tens of milliseconds, and calls are served in turn.
     """
 
-    name = composer.ENGINE
-    languages = frozenset(["en"])
+    info = composer.INFO
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lyrics-builtin")

@@ -3,23 +3,12 @@
 Knows how songs are built. Writes no words.
 """
 
-from dataclasses import dataclass
-
 from services.lyrics import timing
 from services.lyrics.document import SectionTag
+from services.lyrics.engine import SectionPlan
 
 _STANZA = 4  # lines; groups of four are what the music model follows best
 _INTRO_FROM_S, _OUTRO_FROM_S, _SOLO_FROM_S = 45.0, 60.0, 150.0
-
-
-@dataclass(frozen=True)
-class SectionPlan:
-    """One section to write. `repeats` marks one whose words are the same each time (chorus, pre-chorus)."""
-
-    tag: SectionTag
-    lines: int
-    label: str
-    repeats: bool = False
 
 
 def plan(duration_s: float, tempo_bpm: float) -> tuple[SectionPlan, ...]:
@@ -28,9 +17,7 @@ def plan(duration_s: float, tempo_bpm: float) -> tuple[SectionPlan, ...]:
     if lines < 6:
         # Too short for two sections: a chorus, because the hook is in it.
         return (
-            SectionPlan(
-                SectionTag.CHORUS, lines if lines <= 2 else 2 if lines == 3 else _STANZA, "Chorus", True
-            ),
+            SectionPlan(SectionTag.CHORUS, lines if lines <= 2 else 2 if lines == 3 else _STANZA, "Chorus"),
         )
     if lines < 8:
         return _labelled([(SectionTag.VERSE, _STANZA), (SectionTag.CHORUS, 2)])
@@ -71,9 +58,12 @@ def _stanzas(count: int) -> list[SectionTag]:
 
 def _labelled(sections: list[tuple[SectionTag, int]]) -> tuple[SectionPlan, ...]:
     verses = 0
+    first: dict[SectionTag, int] = {}
     plans = []
-    for tag, lines in sections:
+    for index, (tag, lines) in enumerate(sections):
         verses += tag is SectionTag.VERSE
         label = f"Verse {verses}" if tag is SectionTag.VERSE else tag.display
-        plans.append(SectionPlan(tag, lines, label, tag in (SectionTag.CHORUS, SectionTag.PRE_CHORUS)))
+        repeats = tag in (SectionTag.CHORUS, SectionTag.PRE_CHORUS)
+        plans.append(SectionPlan(tag, lines, label, same_as=first.get(tag) if repeats else None))
+        first.setdefault(tag, index)
     return tuple(plans)

@@ -68,7 +68,8 @@ class SectionPlan:
     """One section to write, all of its form settled.
 
     `rhyme_scheme` has a letter per line, is "free", or is empty where the engine chooses. `same_as` is the
-    index of the earlier section whose words come back here.
+    index of the earlier section whose words come back here, `refrain_of` that of the one whose last line
+    comes back as the last line here.
     """
 
     tag: SectionTag
@@ -76,6 +77,7 @@ class SectionPlan:
     label: str
     rhyme_scheme: str = ""
     same_as: int | None = None
+    refrain_of: int | None = None
 
 
 @dataclass(frozen=True)

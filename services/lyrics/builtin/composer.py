@@ -41,7 +41,7 @@ def compose(brief: Brief) -> Iterator[Event]:
     words = bank.load()
     rng = random.Random(brief.seed)
     plan = plans.draw(brief, words, rng)
-    sections = structure.plan(brief.duration_s, plan.tempo_bpm)
+    sections = structure.plan(brief, plan.tempo_bpm)
     yield Planned(sum(section.lines for section in sections))
     palette, memory = Palette(words, plan), Memory()
     written: list[tuple[Written, ...]] = []
@@ -65,9 +65,9 @@ def compose(brief: Brief) -> Iterator[Event]:
 def _order(
     section: SectionPlan, plan: SongPlan, sections: tuple[SectionPlan, ...], rng: random.Random
 ) -> Order:
-    """What to ask of a section's stanza; one that is too short for its scheme rhymes line by line."""
+    """What to ask of a section's stanza; its own scheme, else the plan's."""
     role = _ROLES.get(section.tag, "v")
-    scheme = plan.schemes[role] if section.lines == 4 else "A" * section.lines
+    scheme = section.rhyme_scheme or structure.spread(plan.schemes[role], section.lines)
     if section.tag is SectionTag.CHORUS:
         return Order(role, scheme, first=plan.hook, calls=plan.hook is None)
     verses = [other for other in sections if other.tag is SectionTag.VERSE]

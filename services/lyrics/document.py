@@ -3,63 +3,18 @@
 Knows sections, lines and tags. Knows nothing of sound, of engines or of the wire.
 """
 
-import re
-import unicodedata
 from dataclasses import dataclass, field
-from enum import Enum
+
+from services.lyrics.remarks import is_closing, is_markup, is_opening, title_said, title_shown, unmarked
+from services.lyrics.tags import SectionTag as SectionTag
+from services.lyrics.tags import canonical_label as canonical_label
+from services.lyrics.tags import clean as clean
+from services.lyrics.tags import read_heading, shown
+from services.lyrics.tags import tag_of as tag_of
 
 MAX_TEXT_CHARS = 20_000
 MAX_LINE_CHARS = 200
 _VERSE_LINES = 4  # untagged text becomes verses of as many lines
-
-
-class SectionTag(Enum):
-    """The twelve section tags that the music model knows; the value is the bare tag."""
-
-    START = "start"
-    INTRO = "intro"
-    VERSE = "verse"
-    PRE_CHORUS = "pre-chorus"
-    CHORUS = "chorus"
-    HOOK = "hook"
-    BRIDGE = "bridge"
-    SOLO = "solo"
-    INST = "inst"
-    BREAK = "break"
-    OUTRO = "outro"
-    END = "end"
-
-    @property
-    def display(self) -> str:
-        """The name for people: "Pre-Chorus"."""
-        return self.value.title()
-
-    @property
-    def needs_words(self) -> bool:
-        """Whether a section of this tag without lines is a mistake."""
-        return self in _SUNG
-
-
-_SUNG = {SectionTag.VERSE, SectionTag.PRE_CHORUS, SectionTag.CHORUS, SectionTag.HOOK, SectionTag.BRIDGE}
-
-# What people write for a tag, beyond its own name. Longer names win: "pre chorus" before "chorus".
-_SYNONYMS = {
-    "pre chorus": SectionTag.PRE_CHORUS, "prechorus": SectionTag.PRE_CHORUS, "pre": SectionTag.PRE_CHORUS,
-    "build": SectionTag.PRE_CHORUS, "build up": SectionTag.PRE_CHORUS, "post chorus": SectionTag.CHORUS,
-    "post-chorus": SectionTag.CHORUS, "refrain": SectionTag.CHORUS, "coro": SectionTag.CHORUS,
-    "strophe": SectionTag.VERSE, "stanza": SectionTag.VERSE, "rap": SectionTag.VERSE,
-    "middle eight": SectionTag.BRIDGE, "middle 8": SectionTag.BRIDGE, "instrumental": SectionTag.INST,
-    "interlude": SectionTag.INST, "riff": SectionTag.INST, "drop": SectionTag.BREAK,
-    "breakdown": SectionTag.BREAK, "coda": SectionTag.OUTRO, "ending": SectionTag.OUTRO,
-}  # fmt: skip
-_NAMES = {tag.value: tag for tag in SectionTag} | _SYNONYMS
-_HEADING = re.compile(
-    r"^(?:(?:final|last|first|second|third|short|long|half|double|guitar|piano|sax|drum|main|opening) )*"
-    rf"(?P<name>{'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})"
-    r"(?: ?#?\d{1,3}| [ivx]{1,4}| [a-d])?(?: ?[(]?(?:x ?\d|\d ?x|repeat)[)]?)?(?: ?[:(–—-].{0,60})?$"
-)
-_BRACKETED = re.compile(r"^[\[{](?P<inner>[^\[\]{}]{0,80})[\]}]:?$")
-_MARKDOWN = re.compile(r"^(?:#{1,6} ?|\*{1,3}|_{1,3}|> ?)+|(?:\*{1,3}|_{1,3})+$")
 
 
 @dataclass(frozen=True)
@@ -85,9 +40,7 @@ class Section:
     @property
     def heading(self) -> str:
         """What is shown above the section: the label if it names the tag, else both."""
-        if not self.label:
-            return self.tag.display
-        return self.label if tag_of(self.label) is self.tag else f"{self.tag.display}: {self.label}"
+        return shown(self.tag, self.label)
 
 
 @dataclass(frozen=True)
@@ -108,29 +61,103 @@ class LyricDocument:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Sections read from text, and the headings in brackets that name no tag (left out of them)."""
+    """Sections read from text, and what is not in them.
+
+    `unknown_headings` are headings in brackets that name no tag, `remarks` lines that were taken for talk
+    about the song: with them no line of the text is lost but fences, rules and headings.
+    """
 
     sections: tuple[Section, ...]
     unknown_headings: tuple[str, ...] = ()
+    title: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def parse(text: str) -> Parsed:
+    """Reads sections from text as people write it; never raises.
+
+    A tag stands alone on a line: "[Verse 1]", "Verse 1:", "**Chorus**", "## Bridge". Lines under no tag
+    become verses of four lines, and a blank line ends such a verse. Blank lines within a section,
+    control characters and runs of spaces are dropped, and so is markdown around a line. A title and small
+    talk are looked for before the first section, and small talk behind the last one.
+    """
+    paragraphs = _paragraphs(text)
+    talk = _closing(paragraphs)
+    reader = _Reader(tagged=_is_tagged(paragraphs))
+    for paragraph in paragraphs:
+        for index, line in enumerate(paragraph):
+            reader.read(line, begins=index == 0)
+        reader.pause()
+    reader.end()
+    return Parsed(tuple(reader.sections), tuple(reader.unknown), reader.title, (*reader.remarks, *talk))
+
+
+def print_display(sections: tuple[Section, ...], title: str = "") -> str:
+    """Text for people: the title if there is one, "[Verse 1]", its lines, a blank line between sections."""
+    blocks = ["\n".join([f"[{s.heading}]", *(line.text for line in s.lines)]) for s in sections]
+    return "\n\n".join([f"Title: {title}", *blocks] if title else blocks)
+
+
+def print_bare(sections: tuple[Section, ...]) -> str:
+    """Text for the music model: bare tags alone on a line ("[verse]"), a blank line between sections."""
+    return "\n\n".join("\n".join([f"[{s.tag.value}]", *(line.text for line in s.lines)]) for s in sections)
+
+
+def is_heading(line: str) -> bool:
+    """Whether the parser would read a line of a section as a heading, a rule or a fence, not as words."""
+    line = unmarked(clean(line))
+    return is_markup(line) or read_heading(line) is not None
 
 
 @dataclass
 class _Reader:
-    """Collects lines into sections while a text is read."""
+    """Collects lines into sections while a text is read, `tagged` if any of its lines is a heading."""
 
+    tagged: bool
     sections: list[Section] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    title: str = ""
+    begun: bool = False  # whether there was a heading or a line to sing
     verses: int = 0
     tag: SectionTag | None = None
     label: str = ""
+    repeats: bool = False
     lines: list[Line] = field(default_factory=list)
 
-    def begin(self, tag: SectionTag | None, label: str) -> None:
-        self.end()
-        self.tag, self.label = tag, label
+    def read(self, line: str, *, begins: bool) -> None:
+        """Takes a cleaned line; `begins`: it is the first of its paragraph."""
+        heading = read_heading(line, begins=begins) or read_heading(unmarked(line))
+        if heading is None:
+            if not self.begun and self._is_preamble(line):
+                return
+            self.sing(line)
+        elif heading.tag is None:
+            self.unknown.append(heading.label)
+        else:
+            self.end()
+            self.begun = True
+            self.tag, self.label, self.repeats = heading.tag, heading.label, heading.repeats
+            if heading.rest:
+                self.read(heading.rest, begins=False)
+
+    def sing(self, line: str) -> None:
+        self.begun = True
+        words = unmarked(line)
+        if words and not is_markup(words):
+            self.lines.append(Line(words))
+
+    def pause(self) -> None:
+        """A blank line ends a verse without a tag."""
+        if self.tag is None:
+            self.end()
 
     def end(self) -> None:
-        """Closes the section; lines under no tag become verses."""
+        """Closes the section; lines under no tag become verses, and what is said to repeat does."""
         if self.tag is not None:
+            if self.repeats and not self.lines:
+                earlier = (list(s.lines) for s in reversed(self.sections) if s.tag is self.tag and s.lines)
+                self.lines = next(earlier, [])
             self.sections.append(Section(self.tag, tuple(self.lines), self.label))
         else:
             for start in range(0, len(self.lines), _VERSE_LINES):
@@ -139,75 +166,41 @@ class _Reader:
                 self.sections.append(Section(SectionTag.VERSE, part, f"Verse {self.verses}"))
         self.tag, self.label, self.lines = None, "", []
 
+    def _is_preamble(self, line: str) -> bool:
+        title = title_said(line) or (self.tagged and title_shown(line))
+        if title and not self.title:
+            self.title = title
+            return True
+        if is_opening(unmarked(line), tagged=self.tagged):
+            self.remarks.append(line)
+            return True
+        return False
 
-def parse(text: str) -> Parsed:
-    """Reads sections from text as people write it; never raises.
 
-    A tag stands alone on a line: "[Verse 1]", "Verse 1:", "**Chorus**", "## Bridge". Lines under no tag
-    become verses of four lines, and a blank line ends such a verse. Blank lines within a section,
-    control characters and runs of spaces are dropped.
-    """
-    reader, unknown = _Reader(), []
+def _paragraphs(text: str) -> list[list[str]]:
+    """Cleaned lines between blank lines, fences and rules."""
+    paragraphs: list[list[str]] = [[]]
     for raw in text.splitlines():
         line = clean(raw)
-        if not line:
-            if reader.tag is None:
-                reader.end()
-            continue
-        tag, label, bracketed = _read_heading(line)
-        if tag is not None:
-            reader.begin(tag, "" if label.lower() == tag.value else label)
-        elif bracketed:
-            unknown.append(label)
-        else:
-            reader.lines.append(Line(line))
-    reader.end()
-    return Parsed(tuple(reader.sections), tuple(unknown))
+        if line and not is_markup(line):
+            paragraphs[-1].append(line)
+        elif paragraphs[-1]:
+            paragraphs.append([])
+    return [paragraph for paragraph in paragraphs if paragraph]
 
 
-def print_display(sections: tuple[Section, ...]) -> str:
-    """Text for people: "[Verse 1]", its lines, a blank line between sections."""
-    return "\n\n".join("\n".join([f"[{s.heading}]", *(line.text for line in s.lines)]) for s in sections)
-
-
-def print_bare(sections: tuple[Section, ...]) -> str:
-    """Text for the music model: bare tags alone on a line ("[verse]"), a blank line between sections."""
-    return "\n\n".join("\n".join([f"[{s.tag.value}]", *(line.text for line in s.lines)]) for s in sections)
-
-
-def tag_of(heading: str) -> SectionTag | None:
-    """The tag that a heading without brackets names: "Verse 2" is a verse; None when it names none."""
-    match = _HEADING.match(re.sub(r"\s+", " ", heading).strip().lower())
-    return _NAMES[match["name"]] if match else None
-
-
-def is_heading(line: str) -> bool:
-    """Whether the parser would read a line as a heading, known or not, rather than as words."""
-    tag, _, bracketed = _read_heading(clean(line))
-    return tag is not None or bracketed
-
-
-def clean(line: str) -> str:
-    """A line in NFC without control and invisible characters, its white space reduced to single spaces."""
-    kept = "".join(
-        " " if c.isspace() else c
-        for c in unicodedata.normalize("NFC", line)
-        # Zero-width joiners carry meaning in Indic scripts, Persian and emoji.
-        if c.isspace() or c in "\u200c\u200d" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+def _is_tagged(paragraphs: list[list[str]]) -> bool:
+    headings = (
+        read_heading(line, begins=index == 0)
+        for paragraph in paragraphs
+        for index, line in enumerate(paragraph)
     )
-    return " ".join(kept.split())
+    return any(heading is not None and heading.tag is not None for heading in headings)
 
 
-def _read_heading(line: str) -> tuple[SectionTag | None, str, bool]:
-    """(tag, label, whether in brackets) of a cleaned line; no tag and no brackets for words."""
-    bare = _MARKDOWN.sub("", line).strip()
-    marked = bare != line
-    if match := _BRACKETED.match(bare):
-        label = match["inner"].strip().rstrip(":").strip()
-        return tag_of(label), label, True
-    if bare.endswith(":") or marked:
-        label = bare.rstrip(":").strip()
-        # "Chorus:" is a heading; a sung line that merely ends in a colon is not.
-        if len(label) <= 40 and (tag := tag_of(label)) is not None:
-            return tag, label, False
-    return None, "", False
+def _closing(paragraphs: list[list[str]]) -> list[str]:
+    """Takes the remarks behind a song off its paragraphs."""
+    talk: list[str] = []
+    while len(paragraphs) > 1 and is_closing(paragraphs[-1][0]):
+        talk[:0] = paragraphs.pop()
+    return talk

@@ -12,6 +12,7 @@ from statistics import median
 
 from services.lyrics import language, pronunciation, rhyme, timing
 from services.lyrics.document import MAX_LINE_CHARS, LyricDocument, Section, SectionTag, is_heading
+from services.lyrics.engine import Brief
 
 _CHORUSES = {SectionTag.CHORUS, SectionTag.HOOK, SectionTag.PRE_CHORUS}
 _LAST = {
@@ -56,7 +57,15 @@ class Review:
         return sum(self.scores.values()) / len(self.scores) if self.scores else 0.0
 
 
-def review(document: LyricDocument, duration_s: float = 0.0, unknown_headings: Sequence[str] = ()) -> Review:
+def review(
+    document: LyricDocument,
+    duration_s: float = 0.0,
+    unknown_headings: Sequence[str] = (),
+    *,
+    tempo_bpm: float = 0.0,
+    brief: Brief | None = None,
+    clean: bool = False,
+) -> Review:
     """Judges a document. `duration_s` of 0 leaves the fit out; `unknown_headings` are the parser's.
 
     Rhyme is judged for English only (the document's language, or its words when that is empty).

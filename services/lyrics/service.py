@@ -6,8 +6,9 @@ Knows protos, slots and metrics. The words are the engine's, the judgement is `r
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -15,11 +16,12 @@ import grpc
 from acesteps.lyrics.v1 import lyrics_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2_grpc as pb_grpc
 from services.common.errors import ResourceExhausted, ServiceError, Unimplemented
-from services.lyrics import language, wire
+from services.lyrics import candidates, language, order, wire
 from services.lyrics.document import LyricDocument, parse
-from services.lyrics.engine import Brief, Engine, Finished, LineWritten
+from services.lyrics.engine import Brief, Engine, LineWritten, Planned, SectionWritten
 from services.lyrics.measuring import LINES, SCORE, SECONDS, SLOTS_BUSY, SONGS
-from services.lyrics.review import Review, review
+from services.lyrics.order import ReviewOrder
+from services.lyrics.review import Finding, Review, review
 
 _log = logging.getLogger(__name__)
 
@@ -33,24 +35,18 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
     async def GenerateLyrics(
         self, request: pb.GenerateLyricsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[pb.GenerateLyricsResponse]:
-        brief = wire.brief_of(request)
+        brief, count = order.brief_of(request), order.candidates_of(request)
         self._check_language(brief)
         outcome, began = "cancelled", time.monotonic()
         try:
-            self._take_slot()
+            slots = self._take_slots(count)
             try:
-                async with aclosing(self._engine.write(brief)) as events:
-                    async for event in events:
-                        if isinstance(event, Finished):
-                            judged = await asyncio.to_thread(review, event.document, brief.duration_s)
-                            SCORE.labels(self._engine.info.name).observe(judged.score)
-                            yield wire.event_to(event, judged)
-                            outcome = "ok"
-                        else:
-                            LINES.labels(self._engine.info.name).inc(isinstance(event, LineWritten))
-                            yield wire.event_to(event)
+                async with aclosing(self._responses(brief, count, slots)) as responses:
+                    async for response in responses:
+                        yield response
+                outcome = "ok"
             finally:
-                self._free_slot()
+                self._free_slots(slots)
         except ServiceError as error:
             outcome = error.reason.lower()
             raise
@@ -68,10 +64,11 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
     async def ReviewLyrics(
         self, request: pb.ReviewLyricsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.ReviewLyricsResponse:
-        lyrics, duration_s = wire.lyrics_of(request), wire.duration_of(request.duration_s)
+        asked = order.review_of(request)
         # in a thread: a long text takes some tens of milliseconds, and the loop has streams to serve
-        document, judged = await asyncio.to_thread(_read_and_review, lyrics, duration_s)
-        SCORE.labels("builtin" if document.engine == "builtin" else "user").observe(judged.score)
+        document, judged = await asyncio.to_thread(_read_and_review, asked)
+        known = document.engine in ("builtin", "llama")  # a label that callers could fill would never end
+        SCORE.labels(document.engine if known else "user").observe(judged.score)
         return pb.ReviewLyricsResponse(review=wire.review_to(judged), document=wire.document_to(document))
 
     async def DescribeLyricist(
@@ -89,6 +86,36 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
             notice=info.notice,
         )
 
+    async def _responses(
+        self, brief: Brief, count: int, slots: int
+    ) -> AsyncGenerator[pb.GenerateLyricsResponse, None]:
+        """What is sent of a song: its events, and how far it is whenever a section is done."""
+
+        async def judge(document: LyricDocument) -> Review:
+            return await asyncio.to_thread(
+                review,
+                document,
+                brief.duration_s,
+                tempo_bpm=brief.tempo_bpm,
+                brief=brief,
+                clean=brief.clean,
+            )
+
+        name, done, total = self._engine.info.name, 0, 0
+        async with aclosing(candidates.write(self._engine, brief, count, slots, judge)) as events:
+            async for event, judged in events:
+                yield wire.event_to(event, judged)
+                match event:
+                    case Planned():
+                        total = event.lines_total
+                    case LineWritten():
+                        done += 1
+                        LINES.labels(name).inc()
+                    case SectionWritten():
+                        yield wire.progress_to(done, total)
+                if judged is not None:
+                    SCORE.labels(name).observe(judged.score)
+
     def _check_language(self, brief: Brief) -> None:
         if brief.language not in self._engine.info.languages:
             written = ", ".join(sorted(self._engine.info.languages))
@@ -98,22 +125,41 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
                 metadata={"field": "language", "limit": written},
             )
 
-    def _take_slot(self) -> None:
-        if self._busy >= self._slots:
+    def _take_slots(self, wanted: int) -> int:
+        """Takes as many slots as are free, at least one and at most `wanted`."""
+        taken = min(wanted, self._slots - self._busy)
+        if taken < 1:
             raise ResourceExhausted("POD_BUSY", "every slot is taken; try again", retry_delay_s=_RETRY_S)
-        self._busy += 1
+        self._busy += taken
+        SLOTS_BUSY.set(self._busy)
+        return taken
+
+    def _free_slots(self, taken: int) -> None:
+        self._busy -= taken
         SLOTS_BUSY.set(self._busy)
 
-    def _free_slot(self) -> None:
-        self._busy -= 1
-        SLOTS_BUSY.set(self._busy)
 
+def _read_and_review(asked: ReviewOrder) -> tuple[LyricDocument, Review]:
+    """The document as read, and its review. Text says its language where it was given or is English."""
 
-def _read_and_review(lyrics: LyricDocument | str, duration_s: float) -> tuple[LyricDocument, Review]:
-    """The document as read, and its review. Text that is English says so in its document."""
-    if isinstance(lyrics, LyricDocument):
-        return lyrics, review(lyrics, duration_s)
-    parsed = parse(lyrics)
+    def judge(document: LyricDocument, unknown_headings: Sequence[str] = ()) -> Review:
+        return review(
+            document,
+            asked.duration_s,
+            unknown_headings,
+            tempo_bpm=asked.tempo_bpm,
+            brief=asked.brief,
+            clean=asked.clean,
+        )
+
+    if isinstance(asked.lyrics, LyricDocument):
+        return asked.lyrics, judge(asked.lyrics)
+    parsed = parse(asked.lyrics)
     texts = [line.text for section in parsed.sections for line in section.lines]
-    document = LyricDocument(parsed.sections, "en" if language.is_english(texts) else "", engine="user")
-    return document, review(document, duration_s, parsed.unknown_headings)
+    spoken = asked.language or ("en" if language.is_english(texts) else "")
+    document = LyricDocument(parsed.sections, spoken, parsed.title, engine="user")
+    judged = judge(document, parsed.unknown_headings)
+    left_out = (
+        Finding("LEFT_OUT", f'"{remark[:80]}" was not taken for words to sing') for remark in parsed.remarks
+    )
+    return document, replace(judged, findings=(*judged.findings, *left_out))

@@ -31,6 +31,7 @@ class Heard:
     kinds: list[str] = field(default_factory=list)
     progress: list[pb.LyricsProgress] = field(default_factory=list)
     lines: list[pb.LyricsLine] = field(default_factory=list)
+    sections: list[pb.SectionFinal] = field(default_factory=list)
     result: pb.LyricsResult = field(default_factory=pb.LyricsResult)
 
     def take(self, response: pb.GenerateLyricsResponse) -> None:
@@ -43,6 +44,8 @@ class Heard:
                 self.progress.append(response.progress)
             case "line":
                 self.lines.append(response.line)
+            case "section":
+                self.sections.append(response.section)
             case "result":
                 self.result = response.result
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from itertools import accumulate
 from typing import Any
 
 import grpc
@@ -12,8 +13,8 @@ import pytest
 from acesteps.lyrics.v1 import lyrics_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2_grpc as rpc
 from deploy.local.ports import LOOPBACK
-from services.common.errors import InvalidField, ResourceExhausted, Unimplemented
-from services.lyrics import wire
+from services.common.errors import InvalidField, ResourceExhausted, ServiceError, Unimplemented
+from services.lyrics import candidates, wire
 from services.lyrics.builtin import composer
 from services.lyrics.engine import Brief, Finished
 from tests.lyrics.lyricist import Client, LyricsProcess
@@ -21,15 +22,22 @@ from tests.lyrics.lyricist import Client, LyricsProcess
 LYRICS = (
     "[Verse 1]\nThe night is falling on the sea\nAnd I am not the man I used to be\n\n[Chorus]\nOh, carry me"
 )
+SCHEME = "free, or 1 to 16 letters A to Z"
+TAGS = "start, intro, verse, pre-chorus, chorus, hook, bridge, solo, inst, break, outro, end"
+VERSE, SOLO = pb.SECTION_TAG_VERSE, pb.SECTION_TAG_SOLO
+FORMS = pb.GenerateLyricsRequest.Form.keys()[1:]
 
 
 async def test_stream_is_progress_then_lines_then_one_result(lyricist: Client) -> None:
     heard = await lyricist.write("rainy Tokyo nights", seed=5, duration_s=90)
     assert heard.kinds[0] == "progress"
-    assert set(heard.kinds[1:-1]) == {"line", "section"}
+    assert set(heard.kinds[1:-1]) == {"line", "section", "progress"}
     assert heard.kinds[-1] == "result"
-    assert [(p.lines_done, p.lines_total) for p in heard.progress] == [(0, len(heard.lines))]
     document, review = heard.result.document, heard.result.review
+    ends = list(accumulate(len(section.lines) for section in document.sections))
+    assert [p.lines_done for p in heard.progress] == [0, *ends]
+    assert {p.lines_total for p in heard.progress} == {len(heard.lines)}
+    assert [(s.section_index, s.section) for s in heard.sections] == list(enumerate(document.sections))
     assert [line.text for s in document.sections for line in s.lines] == [line.text for line in heard.lines]
     for line in heard.lines:
         section = document.sections[line.section_index]
@@ -88,7 +96,73 @@ async def test_length_of_none_is_two_minutes(lyricist: Client) -> None:
         ({"duration_s": float("inf")}, "OUT_OF_RANGE", "duration_s", "0 or 5 to 600"),
         ({"tempo_bpm": 39}, "OUT_OF_RANGE", "tempo_bpm", "0 or 40 to 220"),
         ({"tempo_bpm": 221}, "OUT_OF_RANGE", "tempo_bpm", "0 or 40 to 220"),
-        ({"rhyme_scheme": "AAB"}, "UNKNOWN_VALUE", "rhyme_scheme", "AABB, ABAB, ABCB, AAAA, ABBA"),
+        ({"rhyme_scheme": "A-B"}, "UNKNOWN_VALUE", "rhyme_scheme", SCHEME),
+        ({"rhyme_scheme": "ÄÄ"}, "UNKNOWN_VALUE", "rhyme_scheme", SCHEME),
+        ({"rhyme_scheme": "A" * 17}, "UNKNOWN_VALUE", "rhyme_scheme", SCHEME),
+        ({"candidates": 9}, "OUT_OF_RANGE", "candidates", "0 to 8"),
+        ({"lines_per_section": 17}, "OUT_OF_RANGE", "lines_per_section", "0 to 16"),
+        ({"form": 99}, "UNKNOWN_VALUE", "form", ", ".join(FORMS)),
+        (
+            {"form": 1, "structure": [{"tag": VERSE}]},
+            "OUT_OF_RANGE",
+            "form",
+            "unspecified when structure is given",
+        ),
+        ({"structure": [{"tag": VERSE}] * 41}, "OUT_OF_RANGE", "structure", "40 sections"),
+        ({"structure": [{}]}, "UNKNOWN_VALUE", "structure[0].tag", TAGS),
+        ({"structure": [{"tag": SOLO}]}, "OUT_OF_RANGE", "structure", "at least one section with words"),
+        (
+            {"structure": [{"tag": VERSE}, {"tag": SOLO, "lines": 1}]},
+            "OUT_OF_RANGE",
+            "structure[1].lines",
+            "0 for a section without words",
+        ),
+        ({"structure": [{"tag": VERSE, "lines": 17}]}, "OUT_OF_RANGE", "structure[0].lines", "0 to 16"),
+        (
+            {"structure": [{"tag": VERSE, "label": "x" * 61}]},
+            "TOO_LONG",
+            "structure[0].label",
+            "60 characters",
+        ),
+        ({"structure": [{"tag": VERSE, "label": "a]b"}]}, "MALFORMED", "structure[0].label", "no brackets"),
+        (
+            {"structure": [{"tag": VERSE, "rhyme_scheme": "?"}]},
+            "UNKNOWN_VALUE",
+            "structure[0].rhyme_scheme",
+            SCHEME,
+        ),
+        (
+            {"structure": [{"tag": VERSE, "lines": 2, "rhyme_scheme": "AABB"}]},
+            "OUT_OF_RANGE",
+            "structure[0].rhyme_scheme",
+            "2 letters",
+        ),
+        ({"structure": [{"tag": VERSE, "lines": 16}] * 9}, "DOES_NOT_FIT", "structure", "48 lines"),
+        (
+            {"syllables_per_line": {"least": 2, "most": 9}},
+            "OUT_OF_RANGE",
+            "syllables_per_line.least",
+            "3 to 20",
+        ),
+        ({"syllables_per_line": {"most": 9}}, "OUT_OF_RANGE", "syllables_per_line.least", "3 to 20"),
+        (
+            {"syllables_per_line": {"least": 9, "most": 8}},
+            "OUT_OF_RANGE",
+            "syllables_per_line.most",
+            "9 to 20",
+        ),
+        ({"required_words": ["a"] * 9}, "OUT_OF_RANGE", "required_words", "8 words"),
+        ({"required_words": ["a", " "]}, "REQUIRED", "required_words[1]", "1 to 40 characters"),
+        ({"required_words": ["x" * 41]}, "TOO_LONG", "required_words[0]", "40 characters"),
+        ({"required_words": ["?!"]}, "MALFORMED", "required_words[0]", "at least one letter or digit"),
+        ({"avoided_words": ["a"] * 101}, "OUT_OF_RANGE", "avoided_words", "100 words"),
+        ({"avoided_words": ["x" * 41]}, "TOO_LONG", "avoided_words[0]", "40 characters"),
+        (
+            {"required_words": ["sea", "dancing shoes"], "avoided_words": ["Dance"]},
+            "OUT_OF_RANGE",
+            "required_words[1]",
+            "no word that is avoided",
+        ),
     ],
 )
 async def test_bad_field_is_refused_by_name(
@@ -152,6 +226,11 @@ def document(*sections: pb.LyricSection, **fields: Any) -> dict[str, Any]:
             "document.sections[0].lines[0].text",
         ),
         (document(section(label="x" * 61)), "TOO_LONG", "document.sections[0].label"),
+        (document(section(label="[a]")), "MALFORMED", "document.sections[0].label"),
+        ({"text": "la", "tempo_bpm": 300}, "OUT_OF_RANGE", "tempo_bpm"),
+        ({"text": "la", "language": "english"}, "UNKNOWN_VALUE", "language"),
+        ({"text": "la", "brief": {"lines_per_section": 17}}, "OUT_OF_RANGE", "brief.lines_per_section"),
+        ({"text": "la", "brief": {"theme": "x" * 501}}, "TOO_LONG", "brief.theme"),
         (document(section(rhyme_scheme="AB")), "MALFORMED", "document.sections[0].rhyme_scheme"),
         (document(*[section()] * 101), "OUT_OF_RANGE", "document.sections"),
         (document(section(lines=[pb.LyricLine(text="la")] * 601)), "OUT_OF_RANGE", "document.sections"),
@@ -184,6 +263,31 @@ async def test_longest_text_is_reviewed_while_others_are_served(lyricist: Client
     texts = ["la\n" * 6_666, "[" * 20_000, "a " * 10_000, "Verse:\n" * 2_800, "é" * 20_000]
     reviews = await asyncio.gather(*(lyricist.review(text=text, duration_s=60) for text in texts))
     assert len(reviews) == len(texts)
+
+
+async def test_text_brings_its_title_and_hears_what_was_left_out(lyricist: Client) -> None:
+    text = f"Sure! Here are the lyrics:\n\n# Night Sea\n\n{LYRICS}\n\nLet me know if you want changes!"
+    response = await lyricist.review(text=text, language="en")
+    assert response.document.title == "Night Sea"
+    assert len(response.document.sections) == 2
+    left_out = [f.message for f in response.review.findings if f.code == "LEFT_OUT"]
+    assert len(left_out) == 2
+    assert "Here are the lyrics" in left_out[0]
+
+
+async def test_best_of_candidates_is_sent_and_nothing_of_the_others(lyricist: Client) -> None:
+    fields: dict[str, Any] = {"theme": "the last train", "duration_s": 60}
+    seeds = [candidates.seed_of(7, number) for number in range(4)]
+    alone = [(await lyricist.write(seed=seed, **fields)).result for seed in seeds]
+    best = max(alone, key=lambda result: (result.review.passed, result.review.score))
+    heard = await lyricist.write(seed=7, candidates=4, **fields)
+    assert heard.result == best
+    assert seeds[0] == 7
+    assert len(set(seeds)) == 4
+    assert [line.text for line in heard.lines] == [
+        line.text for section in best.document.sections for line in section.lines
+    ]
+    assert [p.lines_done for p in heard.progress][:5] == [0] * 5
 
 
 async def test_cancelled_call_ends_the_writing_and_frees_its_slot(lyricist: Client) -> None:
@@ -219,6 +323,40 @@ async def test_full_service_says_busy_and_when_to_ask_again(tmp_path: Any) -> No
             assert {(error.reason, error.retry_delay_s) for error in busy} == {("POD_BUSY", 0.5)}
             assert (await client.write(duration_s=10)).result.document.sections
         assert process.stop() == 0
+
+
+async def test_two_hundred_at_once_are_served_or_told_to_come_back(tmp_path: Any) -> None:
+    with LyricsProcess({"LYRICS_SLOTS": "16"}, tmp_path / "log").running() as process:
+        async with process.client() as client:
+            calls = [client.write(duration_s=20, seed=s, candidates=1 + s % 2) for s in range(200)]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            done = [a for a in answers if not isinstance(a, BaseException)]
+            refused = {a.reason for a in answers if isinstance(a, ServiceError)}
+            assert len(done) >= 16
+            assert refused <= {"POD_BUSY"}
+            assert sum(isinstance(a, ResourceExhausted) for a in answers) + len(done) == 200
+            assert all(heard.result.document.sections for heard in done)
+            assert process.metrics()["acesteps_lyrics_slots_busy"] == 0
+
+
+async def test_deadline_ends_the_writing(lyricist: Client) -> None:
+    request = pb.GenerateLyricsRequest(theme="the sea", duration_s=600, seed=1, candidates=8)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in lyricist.stub.GenerateLyrics(request, timeout=0.15):
+            pass
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    for _ in range(100):
+        if lyricist.process.metrics()["acesteps_lyrics_slots_busy"] == 0:
+            break
+        await asyncio.sleep(0.05)
+    assert (await lyricist.write(duration_s=10)).result.document.sections
+
+
+async def test_lyricist_says_what_it_is(lyricist: Client) -> None:
+    said = await lyricist.stub.DescribeLyricist(pb.DescribeLyricistRequest(), timeout=5)
+    assert (said.engine, said.ai, list(said.languages), said.slots) == ("builtin", False, ["en"], 32)
+    assert said.replayable
+    assert not said.weights_digest
 
 
 def test_unknown_engine_stops_the_start_with_one_line() -> None:

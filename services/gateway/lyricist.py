@@ -3,20 +3,25 @@
 Knows the lyrics service's interface and nothing of rhyme or meter.
 """
 
+import logging
 from collections.abc import Callable
 
 import grpc
 
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.lyrics.v1.lyrics_service_pb2_grpc import LyricsServiceStub
-from services.common.errors import FailedPrecondition, Internal, error_from_rpc
+from services.common.errors import FailedPrecondition, Internal, Unavailable, error_from_rpc
 from services.gateway.models import Progress, Song
 from services.gateway.readiness import require_ready
+
+_log = logging.getLogger(__name__)
 
 LONGEST_THEME = 500
 TIMEOUT_S = 120.0
 # A service that is away is waited for this long, and then by the song in the queue, for so long.
 READY_WITHIN_S, AGAIN_IN_S = 1.0, 2.0
+# Whoever asks for a song waits no longer for its words to be read; the queue reads them in any case.
+CHECK_READY_WITHIN_S, CHECK_TIMEOUT_S = 0.25, 5.0
 
 
 class Lyricist:
@@ -40,14 +45,34 @@ class Lyricist:
         except grpc.aio.AioRpcError as error:
             raise error_from_rpc(error) from error
 
+    async def check(self, lyrics: str, duration_s: float) -> None:
+        """Refuses given lyrics as early as can be. Says nothing where the service is away: the song's turn
+        in the queue will tell.
+
+        Raises:
+            FailedPrecondition: LYRICS_REFUSED, with "rule", and "section_index" and "line_index" where the
+                review knows them.
+        """
+        try:
+            await require_ready(self._channel, "lyrics", within_s=CHECK_READY_WITHIN_S, again_in_s=AGAIN_IN_S)
+            await self._review(lyrics, duration_s, CHECK_TIMEOUT_S)
+        except (Unavailable, grpc.aio.AioRpcError) as error:
+            _log.info("given lyrics are left to the queue", extra={"error": type(error).__name__})
+
+    async def _review(self, lyrics: str, duration_s: float, timeout_s: float) -> lyrics_pb.LyricDocument:
+        """Given lyrics as they are read. Raises FailedPrecondition (LYRICS_REFUSED), AioRpcError."""
+        request = lyrics_pb.ReviewLyricsRequest(text=lyrics, duration_s=duration_s)
+        response = await self._service.ReviewLyrics(request, timeout=timeout_s)
+        gate = next((finding for finding in response.review.findings if finding.gate), None)
+        if gate is None:
+            return response.document
+        places = {"section_index": gate.section_index, "line_index": gate.line_index}
+        where = {name: str(index) for name, index in places.items() if index >= 0}
+        raise FailedPrecondition("LYRICS_REFUSED", gate.message, metadata={"rule": gate.code, **where})
+
     async def _read(self, song: Song) -> lyrics_pb.LyricDocument:
-        request = lyrics_pb.ReviewLyricsRequest(text=song.given_lyrics, duration_s=song.duration_s)
-        response = await self._service.ReviewLyrics(request, timeout=TIMEOUT_S)
-        gates = [finding for finding in response.review.findings if finding.gate]
-        if gates:
-            raise FailedPrecondition("LYRICS_REFUSED", gates[0].message, metadata={"rule": gates[0].code})
         document = lyrics_pb.LyricDocument()
-        document.CopyFrom(response.document)
+        document.CopyFrom(await self._review(song.given_lyrics, song.duration_s, TIMEOUT_S))
         if song.language:
             document.language = song.language
         return document

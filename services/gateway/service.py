@@ -61,8 +61,15 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         await stack.enter_async_context(open_channel(target, settings))
         for target in (settings.lyrics_target, settings.music_target, settings.signer_target)
     ]
+    lyricist = Lyricist(lyrics)
     songs = Songs(
-        store, objects, notices, Saver(store, objects, signer), settings.contract_abi_file, health.draining
+        store,
+        objects,
+        notices,
+        Saver(store, objects, signer),
+        lyricist,
+        settings.contract_abi_file,
+        health.draining,
     )
     accounts = Accounts(settings.auth)
 
@@ -80,7 +87,6 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
                 lease_s=settings.lease_s, max_failures=settings.max_failures, backoff_s=settings.backoff_s
             ),
         )
-        lyricist = Lyricist(lyrics)
         renderer = Renderer(
             music,
             objects,

@@ -18,6 +18,7 @@ from services.gateway.creation import new_song
 from services.gateway.database import patiently
 from services.gateway.download import Download, open_download, require_done
 from services.gateway.edits import LONGEST_CHAIN
+from services.gateway.lyricist import Lyricist
 from services.gateway.messages import (
     finding_message,
     ipfs_uri,
@@ -64,12 +65,13 @@ class Songs:
         objects: Objects,
         notices: Notices,
         saver: Saver,
+        lyricist: Lyricist,
         abi_file: Path,
         draining: asyncio.Event,
     ) -> None:
         self._store, self._objects, self._notices, self._saver = store, objects, notices, saver
         self._relay = Relay(store, objects, notices, draining)
-        self._abi_file = abi_file
+        self._lyricist, self._abi_file = lyricist, abi_file
         self._draining = draining
 
     async def review(self, account: Account, request: pb.ReviewPromptRequest) -> pb.ReviewPromptResponse:
@@ -82,6 +84,8 @@ class Songs:
         source = await self._source(account, request) if request.source_song_id else None
         new = new_song(account, request, source)
         findings = admit(new.prompt)
+        if request.lyrics:
+            await self._lyricist.check(new.given_lyrics, new.duration_s)
         song = await self._store.create(new)
         if song.request_digest != new.request_digest:
             raise AlreadyExists(

@@ -257,7 +257,9 @@ class LyricsPod(LyricsServiceServicer):
     ) -> lyrics_pb.ReviewLyricsResponse:
         review = lyrics_pb.LyricsReview(passed=not self.gate)
         if self.gate:
-            review.findings.add(code=self.gate, gate=True, message="cannot be sung")
+            review.findings.add(
+                code=self.gate, gate=True, message="cannot be sung", section_index=0, line_index=-1
+            )
         return lyrics_pb.ReviewLyricsResponse(review=review, document=document("", request.text.splitlines()))
 
 

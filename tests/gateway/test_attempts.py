@@ -81,6 +81,15 @@ async def test_without_a_lyrics_service_only_songs_with_words_wait(
     assert (await wordless.ended(sung.id)).state == pb.SONG_STATE_SUCCEEDED
 
 
+async def test_words_that_nobody_could_look_at_yet_fail_the_song_in_the_queue(pods: Mesh) -> None:
+    alone = await pods.open(lyrics_target=NOBODY, workers=0)
+    pods.lyrics.gate = "LINE_TOO_LONG"
+    song = await alone.create(instrumental=False, lyrics="x")
+    await pods.open()
+    song = await alone.ended(song.id)
+    assert (song.state, song.failure.reason, song.attempt) == (pb.SONG_STATE_FAILED, "LYRICS_REFUSED", 1)
+
+
 async def test_a_drained_replica_gives_its_songs_back_uncounted(pods: Mesh) -> None:
     leaving = await pods.open(max_failures=1)
     script = Script(pause_after=2)

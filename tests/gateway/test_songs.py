@@ -52,11 +52,14 @@ async def test_given_words_are_sung_as_they_are(shared_pods: Mesh, shared: Gatew
     assert song.title == "my own line"
 
 
-async def test_words_that_cannot_be_sung_fail_the_song(shared_pods: Mesh, shared: Gateway) -> None:
+async def test_words_that_cannot_be_sung_are_refused_at_once(shared_pods: Mesh, shared: Gateway) -> None:
     shared_pods.lyrics.gate = "LINE_TOO_LONG"
-    song = await shared.ended((await shared.create(instrumental=False, lyrics="x")).id)
-    assert (song.state, song.failure.reason) == (pb.SONG_STATE_FAILED, "LYRICS_REFUSED")
-    assert song.attempt == 1
+    request = pb.CreateSongRequest(request_id="too-long", prompt="rain", lyrics="x")
+    error = await shared.refusal("CreateSong", request)
+    assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "LYRICS_REFUSED")
+    assert error.metadata == {"rule": "LINE_TOO_LONG", "section_index": "0"}
+    shared_pods.lyrics.gate = ""
+    assert (await shared.ended((await shared.create(request_id="too-long")).id)).failure.reason == ""
 
 
 async def test_a_drawn_seed_is_drawn_at_creation(shared_pods: Mesh, shared: Gateway) -> None:

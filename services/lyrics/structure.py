@@ -21,7 +21,6 @@ _RAP_LINE_S = 2.4  # a bar of rap in one breath
 _RAP = re.compile(r"\b(rap|hip[ -]?hop|trap|drill|grime|boom[ -]?bap)\b", re.IGNORECASE)
 # What comes back comes back with the same words.
 _REPEATED = (SectionTag.CHORUS, SectionTag.HOOK, SectionTag.PRE_CHORUS)
-_CENTRES = (SectionTag.CHORUS, SectionTag.HOOK)
 
 
 def plan(brief: Brief, tempo_bpm: float) -> tuple[SectionPlan, ...]:
@@ -149,11 +148,10 @@ def _of_structure(brief: Brief, tempo_bpm: float) -> list[AskedSection]:
             limit = max(n for n in range(1, each) if lines(sized(n, exact=True)) <= room)
             message = f"the structure with {each} lines in each section has {lines(exact)} lines"
             raise _does_not_fit(brief, "lines_per_section", message, limit)
-    for verse in ((16,) if rap else ()) + (8, 4, 2):
-        if lines(sections := sized(verse)) <= easy:
-            return sections
-    for verse in (2, 1):
-        if lines(sections := sized(verse)) <= room:
+    # Stanzas of four are worth a line in three seconds.
+    brisk = max(easy, 2 * room // 3)
+    for verse, most in (*(((16, easy),) if rap else ()), (8, easy), (4, brisk), (2, room), (1, room)):
+        if lines(sections := sized(verse)) <= most:
             return sections
     message = f"the structure has {lines(sections)} lines"
     raise _does_not_fit(brief, "structure", message, room)
@@ -213,7 +211,9 @@ def _with_instruments(shape: forms.Shape, duration_s: float) -> list[AskedSectio
     rap = SectionTag.HOOK in tags
     if duration_s >= _SOLO_FROM_S and not rap:
         centre = SectionTag.CHORUS if SectionTag.CHORUS in tags else SectionTag.VERSE
-        sections.insert(len(tags) - 1 - tags[::-1].index(centre), AskedSection(SectionTag.SOLO))
+        last = len(tags) - 1 - tags[::-1].index(centre)
+        # what leads into a chorus stays with it
+        sections.insert(last - (tags[last - 1] is SectionTag.PRE_CHORUS), AskedSection(SectionTag.SOLO))
     if duration_s >= _INTRO_FROM_S:
         sections.insert(0, AskedSection(SectionTag.INTRO))
     if duration_s >= _OUTRO_FROM_S and tags[-1] is not SectionTag.OUTRO:

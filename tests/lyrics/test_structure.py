@@ -1,5 +1,6 @@
 """The form of a song to order: every way in which a brief can ask, and what there is no room for."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -226,3 +227,9 @@ def test_rap_has_long_verses_and_seeds_have_forms_of_their_own() -> None:
     rap = planned(90.0, genre="90s boom bap", duration_s=60.0)
     assert shape(tuple(s for s in rap if s.lines)) == [("Verse 1", 12), ("Hook", 4)]
     assert len({tuple(shape(planned(seed=seed, duration_s=180.0))) for seed in range(20)}) >= 3
+
+
+def test_pre_chorus_leads_into_its_chorus() -> None:
+    tags = [section.tag.value for section in planned(form=Form.PRE_CHORUS, duration_s=200.0)]
+    assert tags.count("solo") == 1
+    assert all(after == "chorus" for tag, after in pairwise(tags) if tag == "pre-chorus")

@@ -24,10 +24,6 @@ class _Written:
     events: tuple[Event, ...]
     review: Review
 
-    @property
-    def rank(self) -> tuple[bool, float]:
-        return self.review.passed, self.review.score
-
 
 def seed_of(seed: int, number: int) -> int:
     """Seed of candidate `number`, from 0: the first has the brief's own, so that it is the song that one
@@ -78,7 +74,7 @@ async def write(
     songs = [outcome for outcome in outcomes if isinstance(outcome, _Written)]
     if not songs:
         raise next(outcome for outcome in outcomes if isinstance(outcome, FailedPrecondition))
-    best = max(songs, key=lambda song: song.rank)
+    best = max(songs, key=lambda song: song.review.rank)
     for event in best.events:
         yield event, best.review if isinstance(event, Finished) else None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from acesteps.lyrics.v1 import lyrics_service_pb2 as pb
 from services.common.errors import InvalidField
-from services.lyrics import fields, wire
+from services.lyrics import fields, inflections, wire
 from services.lyrics.document import MAX_TEXT_CHARS, LyricDocument
 from services.lyrics.engine import FREE, AskedSection, Brief, Form
 from services.lyrics.structure import has_words
@@ -26,7 +26,6 @@ MAX_CANDIDATES = 8
 _SCHEME = re.compile(r"[A-Z]{1,16}", re.ASCII)
 _SCHEME_LIMIT = "free, or 1 to 16 letters A to Z"
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_ENDINGS = ("s", "es", "'s", "d", "ed", "ing", "in'")
 
 _FORMS = {pb.GenerateLyricsRequest.Form.Value(f"FORM_{form.name}"): form for form in Form}
 
@@ -187,14 +186,12 @@ def _words(field: str, words: Sequence[str], most: int) -> tuple[str, ...]:
 
 
 def _sings(phrase: str, avoided: str) -> bool:
-    """Whether whoever sings `phrase` sings `avoided`, as it is or with an ending."""
+    """Whether whoever sings `phrase` sings `avoided`, in whatever form."""
     sung, bad = ([word.casefold() for word in _WORD.findall(text)] for text in (phrase, avoided))
     starts = range(len(sung) - len(bad) + 1)
     return any(all(_same(a, b) for a, b in zip(sung[start:], bad, strict=False)) for start in starts)
 
 
 def _same(one: str, other: str) -> bool:
-    short, long = sorted((one.replace("’", "'"), other.replace("’", "'")), key=len)
-    return short == long or any(
-        long == short + ending or (short.endswith("e") and long == short[:-1] + ending) for ending in _ENDINGS
-    )
+    one, other = one.replace("’", "'"), other.replace("’", "'")
+    return other in inflections.forms(one) or one in inflections.forms(other)

@@ -140,7 +140,7 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
 
 
 def _read_and_review(asked: ReviewOrder) -> tuple[LyricDocument, Review]:
-    """The document as read, and its review. Text says its language where it was given or is English."""
+    """The document as read, and its review. The language of a text is said in its document."""
 
     def judge(document: LyricDocument, unknown_headings: Sequence[str] = ()) -> Review:
         return review(
@@ -155,11 +155,11 @@ def _read_and_review(asked: ReviewOrder) -> tuple[LyricDocument, Review]:
     if isinstance(asked.lyrics, LyricDocument):
         return asked.lyrics, judge(asked.lyrics)
     parsed = parse(asked.lyrics)
-    texts = [line.text for section in parsed.sections for line in section.lines]
-    spoken = asked.language or ("en" if language.is_english(texts) else "")
-    document = LyricDocument(parsed.sections, spoken, parsed.title, engine="user")
+    document = LyricDocument(parsed.sections, asked.language, parsed.title, engine="user")
+    # Reviewed before its language is told: what claims no language may change it from verse to verse.
     judged = judge(document, parsed.unknown_headings)
+    spoken = document.language or language.tell(line.text for line in document.lines)
     left_out = (
         Finding("LEFT_OUT", f'"{remark[:80]}" was not taken for words to sing') for remark in parsed.remarks
     )
-    return document, replace(judged, findings=(*judged.findings, *left_out))
+    return replace(document, language=spoken), replace(judged, findings=(*judged.findings, *left_out))

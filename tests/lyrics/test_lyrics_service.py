@@ -46,7 +46,9 @@ async def test_stream_is_progress_then_lines_then_one_result(lyricist: Client) -
     assert (document.engine, document.seed, document.language) == ("builtin", 5, "en")
     assert document.title
     assert review.passed
-    assert {score.name for score in review.scores} == {"structure", "rhyme", "syllables", "repetition", "fit"}
+    assessed = {score.name for score in review.scores if score.assessed}
+    assert {"structure", "rhyme", "syllables", "repetition", "language", "fit"} <= assessed
+    assert all(score.reason for score in review.scores)
 
 
 async def test_same_seed_same_lyrics_and_none_draws_one(lyricist: Client) -> None:
@@ -191,7 +193,8 @@ async def test_text_is_parsed_and_reviewed(lyricist: Client) -> None:
 
 async def test_written_document_reviews_as_it_was_reviewed(lyricist: Client) -> None:
     written = (await lyricist.write(seed=11, duration_s=60)).result
-    response = await lyricist.review(document=written.document, duration_s=60)
+    brief = pb.GenerateLyricsRequest(theme="rain on the sea", duration_s=60)
+    response = await lyricist.review(document=written.document, duration_s=60, brief=brief)
     assert response.review == written.review
     assert response.document == written.document
 

@@ -95,7 +95,7 @@ class Attempt:
         if error.reason in _NOT_ITS_FAULT:
             return await self._give_back(BUSY_DELAY_S if error.retry_delay_s is None else error.retry_delay_s)
         if error.reason == "OUT_OF_MEMORY" or isinstance(error, _FINAL):
-            await self._queue.insist(lambda: self._queue.fail_song(*self._key, error.reason, error.message))
+            await self._queue.insist(lambda: self._queue.fail_song(*self._key, error.reason, _told(error)))
             return Outcome.FAILED
         return await self._fail(error.reason, error.message)
 
@@ -152,6 +152,12 @@ class Attempt:
                 with suppress(DatabaseUnavailable):
                     if not await self._queue.holds(*self._key):
                         raise LeaseLost
+
+
+def _told(error: ServiceError) -> str:
+    """With the limit that was missed: a failure has no field of its own for it."""
+    limit = error.limit if isinstance(error, InvalidField) else ""
+    return f"{error.message} (allowed: {limit})" if limit not in error.message else error.message
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -17,6 +17,7 @@ from acesteps.music.v1 import music_service_pb2 as music_pb
 from acesteps.music.v1.music_service_pb2_grpc import MusicServiceStub
 from services.common.cid import unixfs_cid
 from services.common.errors import DeadlineExceeded, Internal, error_from_rpc
+from services.common.go_ahead import GO_AHEAD
 from services.gateway.edits import kept_edit
 from services.gateway.models import Chunk, Progress, Result, Song
 from services.gateway.objects import Objects, Spool
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # The longest song is 600 s: 24 MB of MP3, at most 106 MB of FLAC.
 LONGEST_AUDIO_BYTES = 64 << 20
 LONGEST_BLOB_BYTES = 256 << 20
+# For the word that a source is wanted. A pod of an earlier version never says it, and is sent the source.
+GO_AHEAD_WITHIN_S = 2.0
 
 Tell = Callable[[Progress], None]
 Hear = Callable[[Chunk], Awaitable[None]]
@@ -115,7 +118,8 @@ class Renderer:
 
     async def _requests(self, song: Song, lyrics: lyrics_pb.LyricDocument | None, tell: Tell) -> Parts:
         """The spec, and the source of an edit; each part of that which was taken is progress."""
-        yield music_pb.GenerateSongRequest(spec=_spec(song, lyrics))
+        is_edit = song.source_song_id is not None
+        yield music_pb.GenerateSongRequest(spec=_spec(song, lyrics), awaits_go_ahead=is_edit)
         async with aclosing(self._sources.parts(song)) as parts:
             async for part in parts:
                 yield part
@@ -132,6 +136,8 @@ class Renderer:
                 return
             async with self._patience():
                 await call.write(request)
+            if request.awaits_go_ahead and not await _goes_ahead(call):
+                return
         await call.done_writing()
 
     async def _next(self, call: "Call") -> music_pb.GenerateSongResponse | None:
@@ -178,6 +184,15 @@ class Renderer:
             musical_key=reading.key,
             instruments=tuple(reading.instruments),
         )
+
+
+async def _goes_ahead(call: "Call") -> bool:
+    """False when the call was refused before anything was sent in vain."""
+    try:
+        async with asyncio.timeout(GO_AHEAD_WITHIN_S):
+            return GO_AHEAD in dict(await call.initial_metadata())
+    except TimeoutError:
+        return True
 
 
 def _spec(song: Song, lyrics: lyrics_pb.LyricDocument | None) -> music_pb.SongSpec:

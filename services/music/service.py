@@ -24,6 +24,7 @@ from services.common.errors import (
     ServiceError,
     Unimplemented,
 )
+from services.common.go_ahead import GO_AHEAD
 from services.common.provenance import AttestationKey, SongStatement, attest
 from services.music.edit import Edit
 from services.music.edit_spec import of_source, read_edit
@@ -57,10 +58,12 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
         request_iterator: AsyncIterator[pb.GenerateSongRequest],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> AsyncIterator[pb.GenerateSongResponse]:
+        sender = _Sender(request_iterator, context)
         try:
-            order, source = await self._ordered(request_iterator)
+            order, source = await self._ordered(sender)
         except ServiceError:
-            await discard(request_iterator)
+            if not sender.waits:
+                await discard(request_iterator)
             raise
         song = _Song(order, self._host.info)
         outcome = "cancelled"
@@ -99,21 +102,19 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
             tasks=info.tasks,
         )
 
-    async def _ordered(
-        self, requests: AsyncIterator[pb.GenerateSongRequest]
-    ) -> tuple[SongOrder, SourceFiles | None]:
+    async def _ordered(self, sender: "_Sender") -> tuple[SongOrder, SourceFiles | None]:
         """All that the client sends, checked as it comes; the source only of an edit."""
-        spec = await _spec(requests)
+        spec = await sender.spec()
         edit = read_edit(spec)
         order = read_spec(spec, edit)
         info = self._host.info
         if order.job.request.sampling and not info.takes_sampling:
             raise Unimplemented("SAMPLING_UNSUPPORTED", f"the engine {info.name} does not sample")
         if edit is None:
-            await no_source(requests)
+            await no_source(sender.requests)
             return order, None
         self._check_edits(edit)
-        return await self._proven(order, requests)
+        return await self._proven(order, sender)
 
     def _check_edits(self, edit: Edit) -> None:
         """Before a byte of the source is taken. Raises Unimplemented and FailedPrecondition."""
@@ -122,9 +123,7 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
             raise Unimplemented("EDIT_UNSUPPORTED", f"the engine {info.name} makes no {edit.task}")
         self._trust.bundle()
 
-    async def _proven(
-        self, order: SongOrder, requests: AsyncIterator[pb.GenerateSongRequest]
-    ) -> tuple[SongOrder, SourceFiles]:
+    async def _proven(self, order: SongOrder, sender: "_Sender") -> tuple[SongOrder, SourceFiles]:
         """The order of an edit with all that depends on its source, received and proven.
 
         Raises ResourceExhausted (POD_BUSY) before taking what no slot could work on, and as `source` does.
@@ -135,7 +134,8 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
             raise ResourceExhausted("POD_BUSY", message, retry_delay_s=1.0)
         self._receiving += 1
         try:
-            parts = await collect(requests)
+            await sender.go_ahead()
+            parts = await collect(sender.requests)
         finally:
             self._receiving -= 1
         statement = await prove(parts, self._trust.bundle(), self._host.info, datetime.now(UTC))
@@ -197,13 +197,29 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
         )
 
 
-async def _spec(requests: AsyncIterator[pb.GenerateSongRequest]) -> pb.SongSpec:
-    """The spec, which is the first message. Raises InvalidRequest for anything else."""
-    async for request in requests:
-        if request.WhichOneof("part") != "spec":
-            break
-        return request.spec
-    raise InvalidRequest("SPEC_EXPECTED", "the stream's first message is the spec")
+class _Sender:
+    """A client's side of a stream, and whether it waits to be told that its source is wanted."""
+
+    def __init__(
+        self,
+        requests: AsyncIterator[pb.GenerateSongRequest],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> None:
+        self.requests, self._context = requests, context
+        self.waits = False
+
+    async def spec(self) -> pb.SongSpec:
+        """The spec, which is the first message. Raises InvalidRequest for anything else."""
+        async for request in self.requests:
+            if request.WhichOneof("part") != "spec":
+                break
+            self.waits = request.awaits_go_ahead
+            return request.spec
+        raise InvalidRequest("SPEC_EXPECTED", "the stream's first message is the spec")
+
+    async def go_ahead(self) -> None:
+        await self._context.send_initial_metadata(((GO_AHEAD, "1"),))
+        self.waits = False
 
 
 def _field(name: str, task: str) -> str:

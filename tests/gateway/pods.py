@@ -25,6 +25,7 @@ from acesteps.music.v1 import music_service_pb2 as music_pb
 from acesteps.music.v1.music_service_pb2_grpc import MusicServiceServicer
 from services.common.cid import unixfs_cid
 from services.common.errors import ServiceError, Unimplemented
+from services.common.go_ahead import GO_AHEAD
 from services.common.provenance import AttestationKey, SongStatement, attest
 from tests.signer.attested import POD, WEIGHTS
 
@@ -41,6 +42,8 @@ class Script:
     error: ServiceError | None = None
     # True: takes nothing behind the spec until `go_on`.
     deaf: bool = False
+    # Raised before a source is taken, from a client that waits for the word.
+    unwanted: ServiceError | None = None
     # Changes the result before it is sent.
     lie: dict[str, Any] = field(default_factory=dict)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,6 +120,8 @@ class MusicPod(MusicServiceServicer):
         # What came behind the spec of every edit.
         self.sources: list[Source] = []
         self.key: AttestationKey = POD.key
+        # True: as pods of earlier versions.
+        self.silent_about_sources = False
 
     def follow(self, *scripts: Script) -> None:
         self.scripts.extend(scripts)
@@ -130,14 +135,20 @@ class MusicPod(MusicServiceServicer):
         self._given.clear()
         self.specs.clear()
         self.sources.clear()
+        self.silent_about_sources = False
 
     async def GenerateSong(
         self, request_iterator: AsyncIterator[music_pb.GenerateSongRequest], context: Any
     ) -> AsyncIterator[music_pb.GenerateSongResponse]:
-        spec = (await anext(request_iterator)).spec
+        first = await anext(request_iterator)
+        spec = first.spec
         self.specs.append(spec)
         script = self.scripts.popleft() if self.scripts else Script()
         try:
+            if first.awaits_go_ahead and script.unwanted is not None:
+                raise script.unwanted
+            if not self.silent_about_sources:
+                await context.send_initial_metadata(((GO_AHEAD, "1"),))
             if script.deaf:
                 await script.go_on.wait()
             source = await Source.taken(request_iterator)

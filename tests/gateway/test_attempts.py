@@ -8,7 +8,7 @@ import pytest
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Postgres
-from services.common.errors import ResourceExhausted, Unavailable
+from services.common.errors import InvalidField, ResourceExhausted, Unavailable
 from tests.gateway.mesh import CALL_S, NOBODY, Gateway, Mesh
 from tests.gateway.pods import Script, rendered
 
@@ -21,6 +21,20 @@ async def test_a_song_that_fails_too_often_is_failed_with_the_last_reason(pods: 
     assert (song.failure.reason, song.failure.message) == ("ENGINE_DIED", "it died")
     error = await gateway.refusal("StreamAudio", pb.StreamAudioRequest(song_id=song.id))
     assert error.reason == "SONG_FAILED"
+
+
+async def test_a_song_out_of_an_engines_limits_fails_at_once_and_says_the_limit(pods: Mesh) -> None:
+    gateway = await pods.open()
+    steps = InvalidField("OUT_OF_RANGE", "spec.sampling.steps", "steps is 201", limit="1 to 200")
+    memory = ResourceExhausted("OUT_OF_MEMORY", "the song does not fit")
+    pods.music.follow(Script(error=steps), Script(error=memory))
+    for reason, message in (
+        ("OUT_OF_RANGE", "steps is 201 (allowed: 1 to 200)"),
+        ("OUT_OF_MEMORY", "the song does not fit"),
+    ):
+        song = await gateway.ended((await gateway.create()).id)
+        assert (song.state, song.attempt) == (pb.SONG_STATE_FAILED, 1)
+        assert (song.failure.reason, song.failure.message) == (reason, message)
 
 
 async def test_a_busy_pod_is_no_failure_and_its_hint_is_kept(pods: Mesh) -> None:

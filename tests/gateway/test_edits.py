@@ -11,7 +11,7 @@ import pytest
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.music.v1 import music_service_pb2 as music_pb
-from services.common.errors import FailedPrecondition, InvalidField, Unimplemented
+from services.common.errors import FailedPrecondition, InvalidField, ResourceExhausted, Unimplemented
 from services.gateway.database import open_database
 from services.gateway.objects import key_of
 from tests.gateway.mesh import CALL_S, CREATOR, Gateway, Mesh, problem_of
@@ -296,6 +296,24 @@ async def test_an_edit_whose_sources_files_are_gone_says_so_at_once(shared: Gate
     song = await shared.ended((await change(shared, source, **REPAINT)).id)
     assert (song.attempt, song.failure.reason) == (1, "SOURCE_MISSING")
     assert "master" in song.failure.message
+
+
+async def test_a_pod_that_is_busy_is_not_sent_the_source(shared_pods: Mesh, shared: Gateway) -> None:
+    source = await sung(shared)
+    busy = ResourceExhausted("POD_BUSY", "every slot is taken", retry_delay_s=0.05)
+    shared_pods.music.follow(Script(unwanted=busy), Script(unwanted=busy))
+    song = await changed(shared, source, **REPAINT)
+    assert (song.attempt, len(shared_pods.music.sources)) == (3, 1)
+
+
+async def test_a_pod_that_does_not_call_for_the_source_is_sent_it_all_the_same(
+    shared_pods: Mesh, shared: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.renderer.GO_AHEAD_WITHIN_S", 0.1)
+    source = await sung(shared)
+    shared_pods.music.silent_about_sources = True
+    song = await changed(shared, source, **REPAINT)
+    assert (song.attempt, len(shared_pods.music.sources)) == (1, 1)
 
 
 async def test_cancelling_stops_the_sending_of_a_source(shared_pods: Mesh, shared: Gateway) -> None:

@@ -19,7 +19,8 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2 as signer_pb
 from services.common.cid import raw_cid
-from services.common.errors import InvalidField
+from services.common.errors import InvalidField, error_from_rpc
+from services.common.go_ahead import GO_AHEAD
 from services.common.provenance import AttestationKey, SongStatement, attest
 from services.common.trust import TrustBundle, verify
 from services.music.weights import digest_in
@@ -320,6 +321,30 @@ async def test_parts_out_of_order_or_over_their_limits_are_refused_as_they_come(
     assert isinstance(error, InvalidField)
     assert (error.reason, error.field) == (reason, field)
     assert limit in error.limit
+
+
+async def test_a_client_that_waits_is_refused_at_once_or_called_upon_to_send(
+    studio: Studio, kept: Kept
+) -> None:
+    async with studio.pod.stub() as stub:
+        wide = order(repaint={"start_s": 0.0, "end_s": 241.0})
+        refused = stub.GenerateSong(timeout=20)
+        await refused.write(pb.GenerateSongRequest(spec=wide, awaits_go_ahead=True))
+        assert GO_AHEAD not in await refused.initial_metadata()
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await refused.read()
+        assert error_from_rpc(refusal.value).reason == "OUT_OF_RANGE"
+
+        taken = stub.GenerateSong(timeout=20)
+        asked = order(repaint={"start_s": 0.0, "end_s": 1.0, "variance": 0.0})
+        await taken.write(pb.GenerateSongRequest(spec=asked, awaits_go_ahead=True))
+        assert GO_AHEAD in await taken.initial_metadata()
+        for part in kept.with_(state=b"another").parts():
+            await taken.write(part)
+        await taken.done_writing()
+        with pytest.raises(grpc.aio.AioRpcError) as mismatch:
+            await taken.read()
+        assert error_from_rpc(mismatch.value).reason == "SOURCE_MISMATCH"
 
 
 async def test_a_source_without_an_edit_and_a_second_spec_are_refused(studio: Studio, kept: Kept) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from services.common.weights import WeightsError
 from services.music.acestep.options import STEP_PRESETS
 from services.music.engine import Engine, EngineCannotStart
-from services.music.weights import WeightsError, check_present
+from services.music.weights import RELEASE
 
 ENGINES = ("sketch", "acestep")
 
@@ -46,7 +47,7 @@ class EngineChoice:
             if self.weights is None:
                 raise EngineCannotStart("the engine acestep needs a folder of weights (MUSIC_WEIGHTS)")
             try:
-                check_present(self.weights)
+                RELEASE.in_folder(self.weights)
             except WeightsError as error:
                 raise EngineCannotStart(str(error)) from None
 

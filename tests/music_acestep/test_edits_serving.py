@@ -23,7 +23,8 @@ from services.common.errors import InvalidField, error_from_rpc
 from services.common.go_ahead import GO_AHEAD
 from services.common.provenance import AttestationKey, SongStatement, attest
 from services.common.trust import TrustBundle, verify
-from services.music.weights import digest_in
+from services.common.weights import digest_in
+from services.music.weights import RELEASE
 from services.signer.policy import Scope, check_song, verified_statements
 from services.signer.request import PermitFormat, read_request
 from tests.music.pod import Heard, Pod, spec
@@ -75,7 +76,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         write_bundle(
             folder / "bundle.json",
             1,
-            trusted(pod.key, "acestep", digest_in(folder / "weights")),
+            trusted(pod.key, "acestep", digest_in(folder / "weights", RELEASE)),
             trusted(STRANGER_KEY, "sketch", OTHER_WEIGHTS).model_copy(
                 update={"engines": ("sketch", "acestep")}
             ),

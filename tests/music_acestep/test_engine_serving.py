@@ -28,10 +28,11 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as pb
 from services.common.errors import InvalidField
 from services.common.provenance import SongStatement
+from services.common.weights import digest_in
 from services.music.acestep.codec import Codec
 from services.music.acestep.engine import pcm16
 from services.music.acestep.state import SongState
-from services.music.weights import digest_in
+from services.music.weights import RELEASE
 from tests.music.pod import Heard, Pod, spec
 from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
 from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
@@ -161,7 +162,7 @@ async def test_the_state_reproduces_the_audio(song: Heard, weights: Path) -> Non
 async def test_the_envelope_names_engine_steps_and_weights(pod: Pod, song: Heard, weights: Path) -> None:
     statement = statement_of(song)
     assert (statement.engine, statement.engine_version) == ("acestep", f"1.0.0+steps.{STEPS}")
-    assert statement.weights_digest == digest_in(weights) == song.result.weights_digest
+    assert statement.weights_digest == digest_in(weights, RELEASE) == song.result.weights_digest
     async with pod.stub() as stub:
         info = await stub.DescribeEngine(pb.DescribeEngineRequest(), timeout=5)
     assert (info.engine, info.ai, info.weights_digest) == ("acestep", True, statement.weights_digest)

@@ -12,10 +12,11 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as pb
 from services.common.provenance import SongStatement
 from services.common.trust import TrustBundle, verify
+from services.common.weights import digest_in
 from services.music.acestep.making import Making
 from services.music.acestep.options import SamplingOptions
 from services.music.acestep.state import SongState
-from services.music.weights import digest_in
+from services.music.weights import RELEASE
 from tests.music.pod import Heard, Pod, spec
 from tests.music_acestep.editing import Kept, edit, trusted, write_bundle
 from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
@@ -50,7 +51,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         "OMP_NUM_THREADS": "1",
     }
     pod = Pod(folder / "pod", slots=2, settings=settings, start_patience_s=120)
-    write_bundle(folder / "bundle.json", 1, trusted(pod.key, "acestep", digest_in(folder / "weights")))
+    write_bundle(
+        folder / "bundle.json", 1, trusted(pod.key, "acestep", digest_in(folder / "weights", RELEASE))
+    )
     with pod.running():
         yield Studio(pod, TrustBundle.parse((folder / "bundle.json").read_bytes()))
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from services.music import weights
+from services.common.weights import WeightsError, digest_in
 from services.music.acestep.branches import Branches, edit_branches, guidance_branches, hear
 from services.music.acestep.codec import Codec
 from services.music.acestep.config import ConfigError
@@ -50,6 +50,7 @@ from services.music.engine import (
     Started,
 )
 from services.music.splice import Splice
+from services.music.weights import RELEASE
 
 _log = logging.getLogger(__name__)
 
@@ -109,15 +110,15 @@ class AceStepEngine:
         device = device or best_device()
         began = time.monotonic()
         try:
-            digest = weights.digest_in(folder)
+            digest = digest_in(folder, RELEASE)
             with _room_to_start(device):
                 models = Models.load(
                     folder, device, torch.bfloat16 if device.type == "cuda" else torch.float32
                 )
-        except weights.WeightsError as error:
+        except WeightsError as error:
             raise EngineCannotStart(str(error)) from None
         except (ConfigError, CheckpointMismatch, VocabularyError) as error:
-            hint = f"run: python -m services.music.weights fetch {folder}"
+            hint = f"run: {RELEASE.command} fetch {folder}"
             raise EngineCannotStart(f"{error}; {hint}") from None
         _log.info(
             "weights loaded",

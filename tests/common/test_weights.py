@@ -13,7 +13,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from services.music.weights import WeightFile, WeightsError, digest_of, fetch, main, verify
+from services.common.weights import Release, WeightFile, WeightsError, digest_of, fetch, main, verify
+from services.lyrics import weights as lyrics_weights
+from services.music import weights as music_weights
 
 CONTENT = bytes(range(256)) * 9000  # 2.3 MB, more than one chunk
 SMALL = b'{"_class_name": "Tiny"}'
@@ -21,7 +23,11 @@ SMALL = b'{"_class_name": "Tiny"}'
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.music.weights.RETRY_S", 0.0)
+    monkeypatch.setattr("services.common.weights.RETRY_S", 0.0)
+
+
+def of(*files: WeightFile) -> Release:
+    return Release("python -m a.release", "a release", files)
 
 
 @dataclass
@@ -35,12 +41,13 @@ class Peer:
     cuts: int = 0
     ranges: bool = True
     errors: list[int] = field(default_factory=list)
+    commit: str = ""
     asked: list[str] = field(default_factory=list)
 
     @property
-    def release(self) -> tuple[WeightFile, ...]:
+    def release(self) -> Release:
         sha256 = hashlib.sha256(CONTENT).hexdigest()
-        return (
+        return of(
             WeightFile(PurePosixPath("model/big.bin"), f"{self.url}/big.bin", len(CONTENT), sha256),
             WeightFile(PurePosixPath("model/config.json"), f"{self.url}/config.json"),
         )
@@ -67,6 +74,8 @@ def peer() -> Iterator[Peer]:
                 return
             self.send_response(206 if wanted else 200)
             self.send_header("Content-Length", str(len(body) - start))
+            if state.commit:
+                self.send_header("X-Repo-Commit", state.commit)
             self.end_headers()
             sent = body[start:]
             if state.cuts and len(sent) > state.cut_at:
@@ -126,9 +135,9 @@ def test_what_is_there_and_right_is_not_fetched_again(peer: Peer, tmp_path: Path
 def test_a_passing_error_is_tried_again_a_lasting_one_is_named(peer: Peer, tmp_path: Path) -> None:
     peer.errors = [503, 429]
     fetch(tmp_path, peer.release)
-    gone = replace(peer.release[0], path=PurePosixPath("gone"), url=f"{peer.url}/gone")
+    gone = replace(peer.release.files[0], path=PurePosixPath("gone"), url=f"{peer.url}/gone")
     with pytest.raises(WeightsError, match="404"):
-        fetch(tmp_path, [gone])
+        fetch(tmp_path, of(gone))
 
 
 def test_another_file_under_the_same_name_is_refused_and_not_kept(peer: Peer, tmp_path: Path) -> None:
@@ -163,7 +172,7 @@ def test_an_answer_that_is_not_http_is_one_clear_error(tmp_path: Path) -> None:
         threading.Thread(target=babble, args=(server,), daemon=True).start()
         wrong = WeightFile(PurePosixPath("x"), f"http://127.0.0.1:{server.getsockname()[1]}/x")
         with pytest.raises(WeightsError, match="cannot be read"):
-            fetch(tmp_path, [wrong])
+            fetch(tmp_path, of(wrong))
 
 
 def test_a_full_disk_is_said_at_once_and_the_rest_comes_later(peer: Peer, tmp_path: Path) -> None:
@@ -182,17 +191,77 @@ def test_a_full_disk_is_said_at_once_and_the_rest_comes_later(peer: Peer, tmp_pa
 def test_a_server_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     nobody = WeightFile(PurePosixPath("x"), "http://127.0.0.1:9/x")
     with pytest.raises(WeightsError, match="cannot be read"):
-        fetch(tmp_path, [nobody])
+        fetch(tmp_path, of(nobody))
 
 
+@pytest.mark.parametrize(
+    ("release", "lacks"),
+    [
+        (music_weights.RELEASE, "ace_step_transformer/config.json"),
+        (lyrics_weights.RELEASE, "model.safetensors.index.json"),
+    ],
+)
 def test_verify_says_what_is_missing_and_what_to_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    release: Release, lacks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["verify", str(tmp_path)]) == 1
+    assert main(release, ["verify", str(tmp_path)]) == 1
     line = capsys.readouterr().err
-    assert "ace_step_transformer/config.json" in line
-    assert f"python -m services.music.weights fetch {tmp_path}" in line
+    assert lacks in line
+    assert f"{release.command} fetch {tmp_path}" in line
     assert line.count("\n") == 1
+
+
+def test_files_that_the_release_itself_lists_are_fetched_and_belong_to_the_digest(
+    peer: Peer, tmp_path: Path
+) -> None:
+    peer.files |= {
+        f"/{name}": SMALL
+        for name in ("config.json", "tokenizer_config.json", "tokenizer.json", "a.safetensors")
+    }
+    peer.files["/model.safetensors.index.json"] = (
+        b'{"weight_map": {"x": "a.safetensors", "y": "a.safetensors"}}'
+    )
+    release = moved(lyrics_weights.RELEASE, peer.url)
+    fetch(tmp_path, release)
+    before = verify(tmp_path, release)
+    (tmp_path / "a.safetensors").write_bytes(CONTENT)
+    assert verify(tmp_path, release) != before
+    (tmp_path / "a.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"lacks a\.safetensors; run: python -m services\.lyrics\.weights"):
+        verify(tmp_path, release)
+
+
+@pytest.mark.parametrize(
+    "index", ['{"weight_map": {"x": "../a.safetensors"}}', '{"weight_map": {"x": "a.bin"}}', '{"x": 1}', "{}"]
+)
+def test_an_index_that_names_pickles_or_other_folders_is_refused(index: str, tmp_path: Path) -> None:
+    for file in lyrics_weights.RELEASE.files:
+        (tmp_path / file.path).write_text(index)
+    with pytest.raises(WeightsError, match=r"model\.safetensors\.index\.json names"):
+        verify(tmp_path, lyrics_weights.RELEASE)
+
+
+def test_a_branch_that_has_moved_on_is_not_the_release(peer: Peer, tmp_path: Path) -> None:
+    peer.commit = "0123456789"
+    file = WeightFile(PurePosixPath("config.json"), f"{peer.url}/config.json", commit="0123456")
+    fetch(tmp_path / "right", of(file))
+    peer.commit = "f" * 40
+    with pytest.raises(WeightsError, match="has moved on to ffff"):
+        fetch(tmp_path / "wrong", of(file))
+    assert not list((tmp_path / "wrong").rglob("config.json"))
+
+
+def moved(release: Release, url: str) -> Release:
+    """The release as it is listed, served from elsewhere."""
+
+    def there(file: WeightFile) -> WeightFile:
+        return replace(file, url=f"{url}/{file.path}")
+
+    return replace(
+        release,
+        files=tuple(map(there, release.files)),
+        listed=lambda folder: tuple(map(there, release.listed(folder))),
+    )
 
 
 def test_a_file_changed_on_disk_is_found(peer: Peer, tmp_path: Path) -> None:

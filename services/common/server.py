@@ -47,13 +47,13 @@ class GrpcService:
 
 
 class Health:
-    """What probes see. "liveness" is up while the process serves; "" and "readiness" follow `set_ready`."""
+    """What probes see. "liveness" is up until `fail`; "" and "readiness" follow `set_ready`."""
 
     def __init__(self) -> None:
         self.servicer = health.aio.HealthServicer()
         # Set once SIGTERM has come: long streams end themselves, workers take nothing new.
         self.draining = asyncio.Event()
-        self._ready = False
+        self._ready = self._failed = False
         self._names: tuple[str, ...] = ("", "readiness")
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -68,9 +68,13 @@ class Health:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def fail(self) -> None:
+        """The process cannot come right by itself and should be started anew. Call from the event loop."""
+        self._failed = True
+        self.set_ready(False)
+
     async def start(self, services: Sequence[str]) -> None:
         self._names = ("", "readiness", *services)
-        await self.servicer.set("liveness", health_pb2.HealthCheckResponse.SERVING)
         await self._publish()
 
     async def drain(self) -> None:
@@ -79,7 +83,9 @@ class Health:
 
     async def _publish(self) -> None:
         up = health_pb2.HealthCheckResponse.SERVING
-        status = up if self._ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        down = health_pb2.HealthCheckResponse.NOT_SERVING
+        await self.servicer.set("liveness", down if self._failed else up)
+        status = up if self._ready else down
         for name in self._names:
             await self.servicer.set(name, status)
 

@@ -7,15 +7,13 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2_grpc as pb_grpc
 from services.common.server import GrpcService, Health, run_service
 from services.common.settings import load_settings
-from services.lyrics.builtin.engine import BuiltinEngine
+from services.lyrics.registry import open_engine
 from services.lyrics.service import LyricsServicer
 from services.lyrics.settings import LyricsSettings
 
 
 async def build(settings: LyricsSettings, stack: AsyncExitStack, health: Health) -> Sequence[GrpcService]:
-    engine = BuiltinEngine()  # the only one that the setting knows
-    stack.callback(engine.close)
-    await engine.open()
+    engine = await open_engine(settings, stack, health.fail)
     health.set_ready(True)
     servicer = LyricsServicer(engine, settings.slots)
     name = pb.DESCRIPTOR.services_by_name["LyricsService"].full_name

@@ -17,6 +17,7 @@ from services.lyrics.engine import AskedSection, Brief, Event, Finished, LineWri
 from services.lyrics.llama import draft, random_checkpoint
 from services.lyrics.llama.engine import LlamaEngine
 from services.lyrics.llama.options import CannotStart, LlamaOptions, Sampling
+from services.lyrics.llama.sampling import BrokenModel, draw, noise_key
 from services.lyrics.llama.wording import has_word
 
 SONG = Brief("rain on the sea", 7, 40.0, tempo_bpm=120.0)
@@ -89,7 +90,7 @@ async def test_random_weights_keep_section_order_and_line_counts_exactly(engine:
         (SectionTag.INTRO, 0), (SectionTag.VERSE, 5), (SectionTag.CHORUS, 3), (SectionTag.SOLO, 0),
         (SectionTag.BRIDGE, 1), (SectionTag.VERSE, 2), (SectionTag.CHORUS, 3), (SectionTag.OUTRO, 1),
     ]  # fmt: skip
-    songs = await asyncio.gather(*(song(engine, replace(asked(*wanted), seed=seed)) for seed in range(12)))
+    songs = await asyncio.gather(*(song(engine, replace(asked(*wanted), seed=seed)) for seed in range(8)))
     for document in songs:
         assert [(s.tag, len(s.lines)) for s in document.sections] == wanted
         assert document.sections[2].lines == document.sections[6].lines
@@ -108,7 +109,7 @@ async def test_rhyme_scheme_that_was_asked_for_is_the_sections(engine: LlamaEngi
 
 
 async def test_same_seed_same_words_alone_and_among_others(engine: LlamaEngine) -> None:
-    briefs = [replace(SONG, seed=seed, duration_s=20.0 + 5 * seed) for seed in range(8)]
+    briefs = [replace(SONG, seed=seed, duration_s=10.0 + 3 * seed) for seed in range(8)]
     alone = [await song(engine, brief) for brief in briefs]
     together = await asyncio.gather(*(song(engine, brief) for brief in reversed(briefs)))
     assert alone == list(reversed(together))
@@ -124,7 +125,7 @@ async def test_more_songs_than_rows_wait_and_are_all_written(tiny: Path, engine:
 
 
 async def test_eight_clients_one_leaves_and_seven_have_their_songs(tiny: Path, engine: LlamaEngine) -> None:
-    briefs = [replace(SONG, seed=seed, duration_s=60.0) for seed in range(8)]
+    briefs = [replace(SONG, seed=seed) for seed in range(8)]
     expected = await asyncio.gather(*(song(engine, brief) for brief in briefs))
 
     async def leaving(engine: LlamaEngine) -> None:
@@ -288,6 +289,28 @@ async def test_other_languages_are_written_where_they_are_set(tiny: Path) -> Non
     with running(tiny, languages=("en", "de")) as engine:
         assert engine.info.languages == {"en", "de"}
         assert (await song(engine, replace(SONG, language="de"))).language == "de"
+
+
+def test_draws_follow_the_distribution_cut_to_its_nucleus() -> None:
+    shares = torch.tensor([0.5, 0.25, 0.15, 0.1])
+    rows = 4_000
+    allowed, had = torch.ones(rows, 4, dtype=torch.bool), torch.zeros(rows, 4, dtype=torch.bool)
+    keys = [noise_key(5, number) for number in range(rows)]
+    tokens = draw(shares.log().expand(rows, 4), allowed, had, keys, Sampling(1.0, 0.8, 1.0))
+    counted = torch.bincount(torch.tensor(tokens), minlength=4) / rows
+    assert counted[3] == 0  # what is wanted is 0.8, and the third goes over it
+    assert torch.allclose(counted[:3], shares[:3] / 0.9, atol=0.025)
+
+
+def test_penalty_takes_from_what_was_had_whatever_its_sign() -> None:
+    logits = torch.tensor([[2.0, 1.9], [-2.0, -2.1]])
+    had = torch.tensor([[True, False], [True, False]])
+    greedy = Sampling(0.05, 0.01, 1.2)
+    keys = [noise_key(0, 0)] * 2
+    assert draw(logits, torch.ones_like(had), had, keys, greedy) == [1, 1]
+    assert draw(logits, torch.ones_like(had), ~torch.ones_like(had), keys, greedy) == [0, 0]
+    with pytest.raises(BrokenModel):
+        draw(logits, torch.zeros_like(had), had, keys, greedy)
 
 
 def ruined(tmp_path: Path, tiny: Path) -> Path:

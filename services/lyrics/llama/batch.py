@@ -13,7 +13,7 @@ from services.lyrics.llama.cache import RowCache
 from services.lyrics.llama.checkpoint import Checkpoint
 from services.lyrics.llama.draft import Draft
 from services.lyrics.llama.options import Sampling
-from services.lyrics.llama.sampling import draw, uniform
+from services.lyrics.llama.sampling import draw, noise_key
 from services.lyrics.llama.vocabulary import Vocabulary
 
 MAX_PROMPT_TOKENS = 3072  # the longest brief that the contract allows has some 2,500
@@ -117,10 +117,10 @@ class Batch:
         if not drawing:
             return
         masks = torch.tensor([rows[i].draft.mask for i in drawing], device=self._device)
-        uniforms = [uniform(rows[i].draft.seed, rows[i].draft.draws) for i in drawing]
+        keys = [noise_key(rows[i].draft.seed, rows[i].draft.draws) for i in drawing]
         at = torch.tensor(drawing, device=self._device)
         allowed = self._vocabulary.masks[masks]
-        chosen = draw(logits[at], allowed, self._had[at], uniforms, self._sampling)
+        chosen = draw(logits[at], allowed, self._had[at], keys, self._sampling)
         self._had[at, torch.tensor(chosen, device=self._device)] = True
         self._had[at] &= self._vocabulary.words
         for i, token in zip(drawing, chosen, strict=True):

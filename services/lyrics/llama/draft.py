@@ -20,7 +20,7 @@ from services.lyrics.engine import (
 )
 from services.lyrics.llama import prompt
 from services.lyrics.llama.vocabulary import Place, Vocabulary
-from services.lyrics.llama.wording import STRUCTURE, has_word, problem
+from services.lyrics.llama.wording import STRUCTURE, as_read, has_word, problem
 
 NAME = "llama"
 # Draws of one line, then writings of one section, before the brief cannot be met.
@@ -121,10 +121,10 @@ class Draft:
                 self._begin_section()
         elif not line:
             self._again(STRUCTURE)  # a section that ended before its time
-        elif field := problem(line, self._brief):
+        elif field := problem(read := as_read(line) or line, self._brief):
             self._redraw(field)
         else:
-            self._accept(line)
+            self._accept(read)
 
     def _accept(self, line: str) -> None:
         self._lines.append(line)

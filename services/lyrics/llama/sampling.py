@@ -12,25 +12,27 @@ from services.lyrics.llama.options import Sampling
 
 # The nucleus is cut out of so many: the rest of 128,256 tokens is noise, and sorting it takes time.
 _CANDIDATES = 512
+_MASK = 0xFFFF_FFFF
 
 
 class BrokenModel(Exception):
     """The model's output is no number."""
 
 
-def uniform(seed: int, draw: int) -> float:
-    """A number in [0, 1) of a song's seed and of how many tokens it has drawn; of nothing else."""
-    return random.Random(seed << 32 | draw).random()
+def noise_key(seed: int, draw: int) -> tuple[int, int]:
+    """The key of a draw's noise: of a song's seed and of how many tokens it has drawn; of nothing else."""
+    bits = random.Random(seed << 32 | draw).getrandbits(64)
+    return bits >> 32, bits & _MASK
 
 
 def draw(
-    logits: Tensor, allowed: Tensor, had: Tensor, uniforms: list[float], sampling: Sampling
+    logits: Tensor, allowed: Tensor, had: Tensor, keys: list[tuple[int, int]], sampling: Sampling
 ) -> list[int]:
     """A token for each row: `logits` (rows, vocabulary), `allowed` and `had` the same shape in bool.
 
-    The draw inverts the nucleus's distribution at the row's uniform number, so that it is the row's own
-    whatever else is in the batch. Of equal logits in another order of summation it can only differ where
-    the number falls on the edge between two tokens.
+    Gumbel noise of the row's own key, and the greatest sum wins: that is a draw from the nucleus. Sums in
+    another order, as in another batch, change the winner only where two are equal to the last digits; with
+    one uniform number over the cumulative shares a flat distribution would have hundreds of such edges.
 
     Raises:
         BrokenModel: a logit is NaN or all that is allowed is minus infinity.
@@ -44,11 +46,22 @@ def draw(
         raise BrokenModel("the model gives no numbers")
     best, tokens = logits.topk(min(_CANDIDATES, logits.shape[-1]))
     shares = (best - total).exp()
-    upto = shares.cumsum(-1)
-    kept = (upto - shares < sampling.top_p) & (shares > 0)
-    kept[:, 0] = True
-    mass = (shares * kept).sum(-1, keepdim=True)
-    at = torch.tensor(uniforms, device=logits.device, dtype=upto.dtype)[:, None] * mass
-    index = torch.searchsorted(upto, at, right=True).minimum(kept.sum(-1, keepdim=True) - 1)
-    chosen: list[int] = tokens.gather(-1, index)[:, 0].tolist()
+    outside = shares.cumsum(-1) - shares >= sampling.top_p
+    outside[:, 0] = False
+    scores = (best.double() + gumbel(tokens, keys)).masked_fill(outside, -torch.inf)
+    chosen: list[int] = tokens.gather(-1, scores.argmax(-1, keepdim=True))[:, 0].tolist()
     return chosen
+
+
+def gumbel(tokens: Tensor, keys: list[tuple[int, int]]) -> Tensor:
+    """Gumbel noise (rows, n) for token ids (rows, n): hashed, so it is the same on every device."""
+    key = torch.tensor(keys, device=tokens.device)
+    hashed = _hash(_hash((tokens + key[:, :1]) & _MASK) ^ key[:, 1:])
+    return -torch.log(-torch.log((hashed + 0.5) / (_MASK + 1.0)))
+
+
+def _hash(x: Tensor) -> Tensor:
+    """A bijection of 32-bit integers that mixes every bit into every bit (lowbias32 of Chris Wellons)."""
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & _MASK
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & _MASK
+    return x ^ (x >> 16)

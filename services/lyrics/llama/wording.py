@@ -5,7 +5,7 @@ Knows text. What follows from it is the draft's business.
 
 import re
 
-from services.lyrics.document import is_heading
+from services.lyrics.document import SectionTag, parse
 from services.lyrics.engine import Brief
 from services.lyrics.llama.prompt import ECHOES
 
@@ -25,13 +25,21 @@ _COMMENTARY = re.compile("|".join(_TALK), re.IGNORECASE)
 _ENDINGS = r"(?:'?s|es|ed|d|ing|in'|er|ers|y|ly|'re|'ll|'d|'ve)?"
 
 
+def as_read(line: str) -> str:
+    """A line as the parser reads it under a heading, without bullets or quotes; "" if that is no one line."""
+    read = parse(f"[{SectionTag.VERSE.value}]\n{line}")
+    lines = [line.text for section in read.sections for line in section.lines]
+    alone = len(lines) == 1 and len(read.sections) == 1 and not read.unknown_headings
+    return lines[0] if alone else ""
+
+
 def problem(line: str, brief: Brief) -> str:
     """The field that a line goes against, or "" for a good one."""
     low = line.lower()
     if (
         not any(c.isalpha() for c in line)
         or "\ufffd" in line
-        or is_heading(line)
+        or as_read(line) != line
         or _COMMENTARY.match(line)
         or any(echo in low for echo in ECHOES)
         or (len(brief.theme) > 40 and brief.theme.lower() in low)

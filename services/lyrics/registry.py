@@ -8,8 +8,10 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from services.common.server import StartError
+from services.common.weights import WeightsError
 from services.lyrics.engine import Engine
 from services.lyrics.settings import LyricsSettings
+from services.lyrics.weights import RELEASE
 
 
 async def open_engine(
@@ -29,7 +31,11 @@ async def open_engine(
         stack.callback(builtin.close)
         await builtin.open()
         return builtin
-    loop = asyncio.get_running_loop()
+    options, loop = settings.llama_options, asyncio.get_running_loop()
+    try:
+        RELEASE.in_folder(options.weights)  # before torch, which takes seconds
+    except WeightsError as error:
+        raise StartError(str(error)) from None
 
     def died() -> None:  # in the engine's thread
         loop.call_soon_threadsafe(on_death)
@@ -41,7 +47,7 @@ async def open_engine(
         line = f"the engine llama needs {error.name}; run: pip install -r requirements/llama.txt"
         raise StartError(line) from error
     try:
-        llama = await asyncio.to_thread(LlamaEngine.load, settings.llama_options, died)
+        llama = await asyncio.to_thread(LlamaEngine.load, options, died)
     except CannotStart as error:
         raise StartError(str(error)) from error
     stack.callback(llama.close)

@@ -5,12 +5,15 @@ Knows text. What follows from it is the draft's business.
 
 import re
 
+from services.lyrics import pronunciation
 from services.lyrics.document import SectionTag, parse
 from services.lyrics.engine import Brief
 from services.lyrics.llama.prompt import ECHOES
+from services.lyrics.review import profanity
+from services.lyrics.review.gates import sings
 
 # Of the brief, by the field that an error names
-STRUCTURE, AVOIDED = "structure", "avoided_words"
+STRUCTURE, AVOIDED, CLEAN = "structure", "avoided_words", "clean"
 
 # How models talk about a song instead of writing it.
 _TALK = (
@@ -22,7 +25,6 @@ _TALK = (
     r"(?:title|genre|mood|theme|language|lyrics):", r"```", r"---", r"===",
 )  # fmt: skip
 _COMMENTARY = re.compile("|".join(_TALK), re.IGNORECASE)
-_ENDINGS = r"(?:'?s|es|ed|d|ing|in'|er|ers|y|ly|'re|'ll|'d|'ve)?"
 
 
 def as_read(line: str) -> str:
@@ -45,17 +47,14 @@ def problem(line: str, brief: Brief) -> str:
         or (len(brief.theme) > 40 and brief.theme.lower() in low)
     ):
         return STRUCTURE
-    if any(has_word(line, word, forms=True) for word in brief.avoided_words):
+    if any(has_word(line, word) for word in brief.avoided_words):
         return AVOIDED
+    if brief.clean and profanity.found(line, brief.language):
+        return CLEAN
     return ""
 
 
-def has_word(line: str, word: str, *, forms: bool = False) -> bool:
-    """Whether a line has a word (or a phrase) as a whole; with `forms` also with the usual endings."""
-    said = word.casefold()
-    stem = re.escape(said)
-    if forms and len(said) > 3 and said[-1] in "ey":  # love, loving; cry, cries
-        stem = f"(?:{stem}|{re.escape(said[:-1])}(?:i(?=e))?)"
-    doubled = f"{re.escape(said[-1])}?" if forms and said[-1] in "bdgklmnprt" else ""
-    pattern = rf"(?<!\w){stem}{doubled + _ENDINGS if forms else ''}(?!\w)"
-    return re.search(pattern, line.casefold()) is not None
+def has_word(line: str, word: str) -> bool:
+    """Whether a line sings a word or phrase, in any of its forms, as the review counts it."""
+    plain = rf"(?<!\w){re.escape(word.casefold())}(?!\w)"  # what has no letters too
+    return sings(pronunciation.words(line), word) or re.search(plain, line.casefold()) is not None

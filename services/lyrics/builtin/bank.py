@@ -37,7 +37,8 @@ ANYONE_KINDS: Mapping[str, frozenset[str]] = {
 }
 FILLERS = frozenset(
     ["thing", "adj", "things", "guides", "falls", "lamp", "sound", "scene", "place", "people", "someone",
-     "hope", "ache", "noise", "flame", "ing", "going", "keep", "kept"]
+     "hope", "ache", "noise", "flame", "ing", "going", "keep", "kept", "hour", "near", "event", "past",
+     "scent"]
 )  # fmt: skip
 # Slots that follow the speaker.
 SPEAKER = frozenset(["I", "me", "my", "I'm", "I've", "I'll", "I'd", "was", "myself"])

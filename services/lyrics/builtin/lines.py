@@ -17,7 +17,10 @@ from services.lyrics.builtin.palette import Palette, syllables
 _TOPICAL = 2.5  # liking above which a piece is about the song's subjects
 _STEM = 4  # letters that tell images apart: "dream" and "dreaming" are one
 _ARTICLE = re.compile(r"\b([Aa])n? (?=([A-Za-z']+))")
-_QUESTION = re.compile(r"^(?:what|who|why|how|where|was|is|did|do|will|won't|could|don't you)\b")
+_QUESTION = re.compile(
+    r"^(?:what|who|whose|why|how|where|was|were|is|isn't|did|do|does|will|won't|would|could"
+    r"|can you|have you|don't you|whatever became)\b"
+)
 
 
 @dataclass(frozen=True)

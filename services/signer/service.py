@@ -22,8 +22,8 @@ from services.common.server import GrpcService, Health, StartError
 from services.common.trust import TrustStore
 from services.signer import metrics, policy
 from services.signer.formats import Domain, eip712_digest, packed_digest
-from services.signer.keys import KeystoreKey, SignatureDefect, SigningKey, checksummed, recover, sign_checked
-from services.signer.keystore import KeystoreError
+from services.signer.keys import SignatureDefect, SigningKey, checksummed, recover, sign_checked
+from services.signer.keys.opening import open_keys
 from services.signer.ledger import Entry, Identity, Ledger, open_ledger
 from services.signer.request import PermitFormat, PermitRequest, address_bytes, read_request
 from services.signer.settings import SignerSettings
@@ -163,7 +163,7 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     Raises:
         StartError: when one of them cannot be used.
     """
-    keys = _load_keys(settings)
+    keys = await asyncio.to_thread(open_keys, settings)
     try:
         trust = TrustStore(settings.trust_bundle_file, settings.trust_state_file)
     except (OSError, ValueError) as error:
@@ -190,22 +190,6 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     servicer = SignerServicer(signer)
     name = pb.DESCRIPTOR.services_by_name["SignerService"].full_name
     return [GrpcService(name, lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server))]
-
-
-def _load_keys(settings: SignerSettings) -> dict[PermitFormat, SigningKey]:
-    """One key per format. A packed permit names no contract, so its key must be good for nothing else."""
-    try:
-        eip712 = KeystoreKey.load(settings.keystore_file, settings.keystore_password_file)
-        if settings.packed_keystore_file is None or settings.packed_keystore_password_file is None:
-            return {PermitFormat.EIP712: eip712}
-        packed = KeystoreKey.load(settings.packed_keystore_file, settings.packed_keystore_password_file)
-    except KeystoreError as error:
-        raise StartError(str(error)) from error
-    if packed.address == eip712.address:
-        raise StartError(
-            "SIGNER_PACKED_KEYSTORE_FILE holds the key of SIGNER_KEYSTORE_FILE; make another one"
-        )
-    return {PermitFormat.EIP712: eip712, PermitFormat.PACKED: packed}
 
 
 async def _watch(ledger: Ledger, trust: TrustStore, health: Health) -> None:

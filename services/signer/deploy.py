@@ -127,7 +127,6 @@ async def run(arguments: argparse.Namespace) -> int:
     _describe(chain, plan)
 
     if arguments.send:
-        journal.save()
         journal.settle(chain)
         await _send(chain, plan, artifact, account, journal)
     left = plan.calls(chain, artifact)

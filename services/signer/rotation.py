@@ -70,6 +70,14 @@ class Situation:
     last_permit: LastPermit | None
     now: datetime
 
+    @property
+    def signed_late(self) -> datetime | None:
+        """When the old key signed after the switch: some signer was not switched."""
+        last = self.last_permit.signed_at if self.last_permit else None
+        if last is None or self.switched_at is None or last <= self.switched_at + CLOCK_MARGIN:
+            return None
+        return last
+
 
 @dataclass(frozen=True)
 class Step:
@@ -143,17 +151,16 @@ def _revocation_waits_for(rotation: Rotation, situation: Situation) -> str:
         return "the new key has no role yet"
     if situation.switched_at is None:
         return "the signers still use the old key"
-    last = situation.last_permit
-    if last and last.signed_at and last.signed_at > situation.switched_at + CLOCK_MARGIN:
+    if situation.signed_late:
         return (
-            f"the old key signed at {_shown(last.signed_at)}, after the switch: a signer still uses it; "
-            "switch that one, and say --switched again"
+            f"the old key signed at {_shown(situation.signed_late)}, after the switch: a signer still uses "
+            "it; switch that one, and say --switched again"
         )
     if rotation.format is PermitFormat.PACKED:
         return ""  # its permits have no deadline: whoever holds one asks again and gets the new key's
     # The ledger forgets a permit that was renewed since; the lifetime holds for every one.
     last_deadline = situation.switched_at + rotation.lifetime
-    if last and last.deadline:
+    if (last := situation.last_permit) and last.deadline:
         last_deadline = max(last_deadline, last.deadline)
     if situation.now > last_deadline + CLOCK_MARGIN:
         return ""

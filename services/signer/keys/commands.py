@@ -26,7 +26,7 @@ from services.signer.onchain.operator import (
 )
 from services.signer.onchain.song_nft import check_contract
 from services.signer.request import PermitFormat
-from services.signer.rotation import Rotation, Step, last_permit, read_situation, steps
+from services.signer.rotation import Rotation, Situation, Step, last_permit, read_situation, steps
 from services.signer.settings import SignerSettings
 
 EXIT_DONE, EXIT_FAILED, EXIT_UNFINISHED = 0, 1, 3
@@ -115,28 +115,30 @@ async def _rotate_async(arguments: argparse.Namespace) -> int:
     refuse_development_accounts(chain.chain_id, [admin.address, *filter(None, [rotation.new])])
     dsn = os.environ.get("SIGNER_DATABASE_URL")
 
-    async def look() -> list[Step]:
+    async def look() -> tuple[list[Step], Situation]:
         noted = journal.content.get("switched_at")
         switched_at = datetime.fromisoformat(noted) if noted else None
         last = await last_permit(dsn, bytes.fromhex(rotation.old.removeprefix("0x"))) if dsn else None
-        return list(steps(rotation, read_situation(chain, rotation, switched_at, last)))
+        situation = read_situation(chain, rotation, switched_at, last)
+        return list(steps(rotation, situation)), situation
 
-    walk = await look()
+    walk, situation = await look()
     if arguments.switched:
-        if not any(step.done for step in walk if step.name == "grant"):
+        if not situation.new_has_role:
             raise ChainError("not yet: the new key has no role, so its permits would not mint")
         if not arguments.apply:
             raise ChainError("--switched is written down, so it needs --apply")
-        journal.content["switched_at"] = datetime.now(UTC).isoformat()
-        journal.save()
-        walk = await look()
+        if situation.switched_at is None or situation.signed_late:  # said again, it changes nothing
+            journal.content["switched_at"] = datetime.now(UTC).isoformat()
+            journal.save()
+        walk, _ = await look()
 
     while arguments.apply and (step := _sendable(walk)) and admin.key is not None:
         assert step.call is not None
         (transaction,) = chain.prepare([step.call], {})
         chain.check_funds([transaction])
         await journal.send(chain, transaction, admin.key)
-        walk = await look()
+        walk, _ = await look()
 
     _print_walk(walk, arguments)
     left = [step.call for step in walk if step.call and not step.done and not step.waits_for]

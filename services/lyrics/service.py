@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -110,10 +111,11 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
 
 
 def _read_and_review(lyrics: LyricDocument | str, duration_s: float) -> tuple[LyricDocument, Review]:
-    """The document as read, and its review. Text that is English says so in its document."""
+    """The document as read, and its review. The language of a text is said in its document."""
     if isinstance(lyrics, LyricDocument):
         return lyrics, review(lyrics, duration_s)
     parsed = parse(lyrics)
-    texts = [line.text for section in parsed.sections for line in section.lines]
-    document = LyricDocument(parsed.sections, "en" if language.is_english(texts) else "", engine="user")
-    return document, review(document, duration_s, parsed.unknown_headings)
+    document = LyricDocument(parsed.sections, engine="user")
+    # Reviewed before its language is told: what claims no language may change it from verse to verse.
+    judged = review(document, duration_s, parsed.unknown_headings)
+    return replace(document, language=language.tell(line.text for line in document.lines)), judged

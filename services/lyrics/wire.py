@@ -100,7 +100,8 @@ def review_to(review: Review) -> pb.LyricsReview:
         passed=review.passed,
         score=review.score,
         scores=[
-            pb.LyricsScore(name=name, value=value, assessed=True) for name, value in review.scores.items()
+            pb.LyricsScore(name=name, value=score.value, assessed=score.assessed, reason=score.reason)
+            for name, score in review.scores.items()
         ],
         findings=[
             pb.LyricsFinding(

@@ -37,7 +37,7 @@ def test_song_without_fault_passes_every_gate() -> None:
 def test_commentary_before_the_song_is_found(said: str) -> None:
     document = song(HARBOR)
     changed = with_lines(document, 0, (Line(said), *document.sections[0].lines))
-    assert gates(review(changed)) == [("COMMENTARY", 0, 0)]
+    assert ("COMMENTARY", 0, 0) in gates(review(changed))
 
 
 @pytest.mark.parametrize("said", ["I hope you enjoy this song!", "Let me know what you think", "Enjoy!"])

@@ -261,6 +261,6 @@ def test_brackets_in_strings_are_no_nesting_and_no_input_is_scanned_twice() -> N
         b"[]" * 120_000,
         b'"' * 250_000,
     ):
-        with pytest.raises(ValueError, match="delimiter|double quotes|Extra data|nested too deep"):
+        with pytest.raises(ValueError, match=r"delimiter|double quotes|Extra data|nested"):
             strict_json(hostile + b"[" * 65 + b"\\")
     assert time.perf_counter() - begun < 2.0

@@ -29,14 +29,16 @@ ROLES = {PermitFormat.EIP712: EIP712_ROLE, PermitFormat.PACKED: PACKED_ROLE}
 CLOCK_MARGIN = timedelta(seconds=60)
 _CONNECT_TIMEOUT_S = 5.0
 
-_LAST_PERMIT = (
-    "SELECT max(deadline) AS deadline, max(signed_at) AS signed_at FROM signer.permits WHERE signer = $1"
-)
+# From the audit, because the ledger forgets a permit that was renewed. No permit lasts longer than a day.
+_LAST_PERMIT = """
+SELECT max(deadline) AS deadline, max(at) AS signed_at FROM signer.audit
+ WHERE signer = $1 AND verdict = 'permitted' AND at > now() - interval '30 days'
+"""
 
 
 @dataclass(frozen=True)
 class LastPermit:
-    """The newest of a key's permits that the ledger holds; None: it holds none."""
+    """When a key signed last, and until when its permits are good, by the audit; None: it never did."""
 
     deadline: datetime | None
     signed_at: datetime | None
@@ -158,7 +160,6 @@ def _revocation_waits_for(rotation: Rotation, situation: Situation) -> str:
         )
     if rotation.format is PermitFormat.PACKED:
         return ""  # its permits have no deadline: whoever holds one asks again and gets the new key's
-    # The ledger forgets a permit that was renewed since; the lifetime holds for every one.
     last_deadline = situation.switched_at + rotation.lifetime
     if (last := situation.last_permit) and last.deadline:
         last_deadline = max(last_deadline, last.deadline)

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import asyncpg
 import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric import utils
@@ -224,6 +225,15 @@ async def test_the_signer_signs_with_kms_and_not_at_all_while_kms_is_down(
                 with pytest.raises(Unavailable) as refused:
                     await client.permit(request_for(statement()))
                 assert refused.value.reason == "KEY_UNAVAILABLE"
+                connection = await asyncpg.connect(database.superuser_dsn)
+                audited = await connection.fetch("SELECT verdict, reason FROM signer.audit ORDER BY id")
+                signed = await connection.fetchval("SELECT count(signature) FROM signer.permits")
+                await connection.close()
+                assert [tuple(line) for line in audited] == [
+                    ("permitted", None),
+                    ("refused", "KEY_UNAVAILABLE"),
+                ]
+                assert signed == 1
                 # What was signed is in the ledger: that needs no key.
                 assert (await client.permit(request)).signature == permit.signature
         assert AWS["AWS_SECRET_ACCESS_KEY"] not in process.log.read_text()

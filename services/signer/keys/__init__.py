@@ -7,6 +7,7 @@ package: not by repr, log, error, pickle or core dump.
 from services.signer.keys.kms import KmsKey
 from services.signer.keys.memory import forbid_core_dumps
 from services.signer.keys.signing import (
+    KEY_UNAVAILABLE,
     KeyOpenError,
     KeystoreKey,
     SignatureDefect,
@@ -17,6 +18,7 @@ from services.signer.keys.signing import (
 )
 
 __all__ = [
+    "KEY_UNAVAILABLE",
     "KeyOpenError",
     "KeystoreKey",
     "KmsKey",

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from services.common.errors import Unavailable
 from services.signer.keys.signing import (
+    KEY_UNAVAILABLE,
     ORDER,
     KeyOpenError,
     SignatureDefect,
@@ -107,7 +108,7 @@ class KmsKey:
             code = error.response["Error"]["Code"] if isinstance(error, ClientError) else None
             _log.error("KMS does not sign", extra={"error": code or type(error).__name__})
             raise Unavailable(
-                "KEY_UNAVAILABLE", "the signing key cannot be used; nothing was signed", retry_delay_s=1.0
+                KEY_UNAVAILABLE, "the signing key cannot be used; nothing was signed", retry_delay_s=1.0
             ) from error
         return canonical(answer["Signature"], digest, self.address)
 

@@ -17,6 +17,8 @@ except ImportError as missing:
     # eth-keys would go on in pure Python, slower by a factor of ten and not in constant time.
     raise SystemExit("signer: the native secp256k1 library (package coincurve) cannot be loaded") from missing
 
+# The reason of an `Unavailable` by a key that lives elsewhere.
+KEY_UNAVAILABLE = "KEY_UNAVAILABLE"
 # Order of secp256k1 (SEC 2, section 2.4.1).
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 

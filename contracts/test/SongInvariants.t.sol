@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {RawCid} from "../src/RawCid.sol";
 import {SongNFT} from "../src/SongNFT.sol";
 import {Collection} from "./Collection.sol";
 import {Permit, Permits} from "./Permits.sol";
@@ -36,7 +37,7 @@ contract CollectionsLife is Collection {
         uint256 key;
         bytes32 role;
         bytes32 audioHash;
-        bool hasMetadata;
+        string uri; // empty: none
         uint256 deadline;
         bytes call;
     }
@@ -46,7 +47,8 @@ contract CollectionsLife is Collection {
 
     WatchedSongs public watched;
 
-    /// @dev Tokens that a permit of a signer trusted at the time has made, in order, and the hash of each one's URI.
+    /// @dev Tokens that a permit of a signer trusted at the time has made, in order, and the hash of the URI that each
+    /// one's permit named.
     uint256[] public permitted;
     mapping(uint256 tokenId => bytes32) public uriHash;
     /// @dev Permits that did not mint though all was well, or minted though something was not.
@@ -77,6 +79,7 @@ contract CollectionsLife is Collection {
         external
     {
         Permit memory permit = Permit(account(to), songOf(song), digest, block.timestamp + longer);
+        string memory uri = digest == 0 ? "" : RawCid.uri(digest);
         bytes memory call = abi.encodeWithSignature(
             "mint(address,bytes32,bytes32,uint256,bytes)",
             permit.to,
@@ -85,9 +88,7 @@ contract CollectionsLife is Collection {
             permit.deadline,
             signedBy(keyOf(key), permit)
         );
-        _brought.push(
-            Brought(account(sender), keyOf(key), eip712Role, permit.audioHash, digest != 0, permit.deadline, call)
-        );
+        _brought.push(Brought(account(sender), keyOf(key), eip712Role, permit.audioHash, uri, permit.deadline, call));
         bring(_brought[_brought.length - 1]);
     }
 
@@ -95,8 +96,7 @@ contract CollectionsLife is Collection {
         bytes32 digest = Permits.packedDigestOf(account(to), uri, songOf(song));
         bytes memory signature = Permits.sign(keyOf(key), digest);
         bytes memory call = abi.encodeWithSignature("mint(string,bytes32,bytes)", uri, songOf(song), signature);
-        bool hasMetadata = bytes(uri).length != 0;
-        _brought.push(Brought(account(to), keyOf(key), packedRole, songOf(song), hasMetadata, type(uint256).max, call));
+        _brought.push(Brought(account(to), keyOf(key), packedRole, songOf(song), uri, type(uint256).max, call));
         bring(_brought[_brought.length - 1]);
     }
 
@@ -162,14 +162,14 @@ contract CollectionsLife is Collection {
     function bring(Brought memory permit) private {
         bool trusted = songs.hasRole(permit.role, VM.addr(permit.key));
         bool inTime = block.timestamp <= permit.deadline;
-        bool good = trusted && inTime && permit.hasMetadata && !songs.paused() && !exists(permit.audioHash);
+        bool good = trusted && inTime && bytes(permit.uri).length != 0 && !songs.paused() && !exists(permit.audioHash);
         VM.prank(permit.sender);
         (bool minted,) = address(songs).call(permit.call);
         if (minted != good) surprises++;
         if (!minted) return;
         uint256 tokenId = uint256(permit.audioHash);
         permitted.push(tokenId);
-        uriHash[tokenId] = keccak256(bytes(songs.tokenURI(tokenId)));
+        uriHash[tokenId] = keccak256(bytes(permit.uri));
     }
 
     function exists(bytes32 audioHash) private view returns (bool) {
@@ -229,7 +229,7 @@ contract SongInvariants {
         }
     }
 
-    function invariant_uris_never_change() public view {
+    function invariant_uris_are_those_of_their_permits_and_never_change() public view {
         for (uint256 i = 0; i < _life.permittedCount(); i++) {
             uint256 tokenId = _life.permitted(i);
             VM.assertEq(keccak256(bytes(_songs.tokenURI(tokenId))), _life.uriHash(tokenId), "uri");

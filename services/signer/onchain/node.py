@@ -47,7 +47,9 @@ class Node:
     def __init__(self, url: str, *, proxied: bool = True) -> None:
         """`proxied`: through the environment's proxy, if there is one."""
         self._url = url
-        self.host = urlsplit(url).netloc.rpartition("@")[2]  # paths and user names hold providers' API keys
+        parts = urlsplit(url)
+        # For people: paths and user names hold providers' API keys.
+        self.host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._opener = (
             urllib.request.build_opener()
             if proxied

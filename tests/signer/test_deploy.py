@@ -180,6 +180,25 @@ def test_a_command_killed_between_writing_and_sending_goes_on_with_the_same_tran
     assert nonce(anvil.rpc_url, deployer.address) == 3
 
 
+def test_a_creation_that_another_transaction_replaced_is_never_taken_for_done(
+    anvil: Chain, run: Run, deployer: KeyFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = deployer.options("deployer-")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("services.signer.onchain.node.Node.broadcast", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(*key, "--admin", deployer.address, "--eip712-signer", SIGNER, "--send")
+    raw = deployer.account.sign_transaction(
+        {"to": ADMIN, "value": 1, "nonce": 0, "gas": 21000, "gasPrice": 10**10, "chainId": 31337}
+    ).raw_transaction
+    call_rpc(anvil.rpc_url, "eth_sendRawTransaction", "0x" + bytes(raw).hex())
+    assert run(*key, "--resume", "--send") == 1
+    told = capsys.readouterr()
+    assert "replaced: create SongNFT" in told.out
+    assert "went to something else" in told.err
+    assert nonce(anvil.rpc_url, deployer.address) == 1
+
+
 def killed(*_: object) -> None:
     raise KeyboardInterrupt
 

@@ -115,11 +115,16 @@ class Journal:
         Raises ChainError.
         """
         for transaction_hash, sent in self.content.get("transactions", {}).items():
-            if "block" in sent:
+            if "block" in sent or "replaced" in sent:
                 continue
-            if chain.node.receipt(transaction_hash) is None and (
-                chain.node.mined_nonce(sent["from"]) <= sent["nonce"]
-            ):
+            if chain.node.receipt(transaction_hash) is None:
+                if chain.node.mined_nonce(sent["from"]) > sent["nonce"] and (
+                    chain.node.receipt(transaction_hash) is None  # still: it was not mined between the two
+                ):
+                    sent["replaced"] = True  # it can never be mined; the chain says what is left to do
+                    self.save()
+                    print(f"replaced: {sent['what']}, {transaction_hash}")
+                    continue
                 chain.node.broadcast(bytes.fromhex(sent["raw"].removeprefix("0x")), transaction_hash)
             self._settle_one(chain, transaction_hash, sent)
 

@@ -2,7 +2,7 @@
 
 import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -18,6 +18,8 @@ def _preset(value: object) -> object:
 
 class MusicSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="MUSIC_")
+
+    lists_callers: ClassVar[bool] = True
 
     grpc_port: Port = 50052
     """Port that gRPC listens on; 0 takes any free one."""

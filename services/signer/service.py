@@ -28,6 +28,8 @@ from services.signer.ledger import Entry, Identity, Ledger, open_ledger
 from services.signer.request import PermitFormat, PermitRequest, address_bytes, read_request
 from services.signer.settings import SignerSettings
 
+# For the names in SIGNER_OPERATORS; all other methods are for those in SIGNER_ALLOWED_CALLERS.
+OPERATOR_METHODS = ("ListPermits", "Pause", "Resume")
 # How late readiness can be.
 WATCH_INTERVAL_S = 1.0
 
@@ -189,7 +191,13 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     )
     servicer = SignerServicer(signer)
     name = pb.DESCRIPTOR.services_by_name["SignerService"].full_name
-    return [GrpcService(name, lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server))]
+    return [
+        GrpcService(
+            name,
+            lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server),
+            callers=dict.fromkeys(OPERATOR_METHODS, settings.operators),
+        )
+    ]
 
 
 def _load_keys(settings: SignerSettings) -> dict[PermitFormat, SigningKey]:

@@ -1,21 +1,25 @@
 """The signer's settings, read from `SIGNER_...`."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.address import checksum_address
 from services.common.errors import InvalidField
-from services.common.settings import Port, ServiceSettings
+from services.common.settings import Names, Port, ServiceSettings
 
 
 class SignerSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="SIGNER_", hide_input_in_errors=True)
 
+    lists_callers: ClassVar[bool] = True
+
     grpc_port: Port = 50053
     """Port that gRPC listens on; 0 takes any free one."""
+    operators: Names = ()
+    """Certificate SANs, comma-separated, that may list permits, pause and resume; with TLS nobody else may."""
     database_url: SecretStr
     """postgresql://... of a role that owns the schema `signer`; straight to PostgreSQL, no pooler between."""
     keystore_file: Path
@@ -49,4 +53,12 @@ class SignerSettings(ServiceSettings):
     def _packed_whole(self) -> Self:
         if (self.packed_keystore_file is None) != (self.packed_keystore_password_file is None):
             raise ValueError("packed_keystore_file and packed_keystore_password_file go together")
+        return self
+
+    @model_validator(mode="after")
+    def _operators_apart(self) -> Self:
+        if self.operators and self.tls is None:
+            raise ValueError("operators are names on certificates; it needs tls_cert_file")
+        if both := sorted(set(self.operators) & set(self.allowed_callers)):
+            raise ValueError(f"{both[0]} is in operators and in allowed_callers; who asks may not pause")
         return self

@@ -40,6 +40,9 @@ class MusicSettings(ServiceSettings):
     trust_state_file: Path | None = None
     """Where the highest version of the bundle seen so far is kept; goes with the bundle."""
 
+    trust_least_version: Annotated[int, Field(ge=1)] = 1
+    """Lowest version of the bundle to start with: for a process whose state file may be lost."""
+
     @model_validator(mode="after")
     def _trust_whole(self) -> Self:
         if (self.trust_bundle_file is None) != (self.trust_state_file is None):

@@ -42,15 +42,15 @@ class SourceParts:
 class Trust:
     """The pod's trust bundle, which may come after the pod: on one machine it names the pod's own key."""
 
-    def __init__(self, bundle_file: Path | None, state_file: Path | None) -> None:
-        self._bundle_file, self._state_file = bundle_file, state_file
+    def __init__(self, bundle_file: Path | None, state_file: Path | None, least_version: int = 1) -> None:
+        self._bundle_file, self._state_file, self._least_version = bundle_file, state_file, least_version
         self._store: TrustStore | None = None
 
     def bundle(self) -> TrustBundle:
         """Raises FailedPrecondition (EDITS_OFF) without one."""
         if self._store is None and self._bundle_file is not None and self._state_file is not None:
             try:
-                self._store = TrustStore(self._bundle_file, self._state_file)
+                self._store = TrustStore(self._bundle_file, self._state_file, self._least_version)
             except (OSError, ValueError) as error:
                 _log.error("no trust bundle, edits are off: %s", error)
         if self._store is None:

@@ -167,7 +167,9 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     """
     keys = _load_keys(settings)
     try:
-        trust = TrustStore(settings.trust_bundle_file, settings.trust_state_file)
+        trust = TrustStore(
+            settings.trust_bundle_file, settings.trust_state_file, settings.trust_least_version
+        )
     except (OSError, ValueError) as error:
         raise StartError(f"trust bundle {settings.trust_bundle_file}: {error}") from error
     try:

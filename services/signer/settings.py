@@ -19,7 +19,7 @@ class SignerSettings(ServiceSettings):
     grpc_port: Port = 50053
     """Port that gRPC listens on; 0 takes any free one."""
     operators: Names = ()
-    """Certificate SANs, comma-separated, that may list permits, pause and resume; with TLS nobody else may."""
+    """Certificate SANs that may list permits, pause and resume, comma-separated; with TLS, nobody else."""
     database_url: SecretStr
     """postgresql://... of a role that owns the schema `signer`; straight to PostgreSQL, no pooler between."""
     keystore_file: Path
@@ -38,6 +38,8 @@ class SignerSettings(ServiceSettings):
     """Whose attestations count (`python -m services.common.trust --help`); read again when it changes."""
     trust_state_file: Path
     """Where the highest version of the bundle seen so far is kept; in a folder that outlives the process."""
+    trust_least_version: Annotated[int, Field(ge=1)] = 1
+    """Lowest version of the bundle to start with: for a process whose state file may be lost."""
     permit_lifetime_s: Annotated[int, Field(ge=1, le=86_400)] = 3600
     """Seconds from an EIP-712 permit's signature to its deadline."""
 

@@ -3,7 +3,8 @@
 Knows no policy about minting; that is the signer's.
 """
 
-from services.common.trust.bundle import TrustBundle, TrustedKey, TrustStore
+from services.common.trust.bundle import TrustBundle, TrustedKey
+from services.common.trust.store import TrustStore
 from services.common.trust.verification import AttestationRefused, verify
 
 __all__ = ["AttestationRefused", "TrustBundle", "TrustStore", "TrustedKey", "verify"]

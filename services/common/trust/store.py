@@ -86,7 +86,9 @@ class TrustStore:
         try:
             self._keep()
         except OSError as error:  # a full disk must not keep a revocation from counting
-            complaint = f"the version of the trust bundle cannot be kept: {error}"
+            complaint = (
+                f"the version of the trust bundle cannot be kept in {self._state_path}: {error.strerror}"
+            )
         if complaint != self._complaint:  # once, not at every call
             self._complaint = complaint
             if complaint:

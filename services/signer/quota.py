@@ -18,7 +18,7 @@ class Quotas:
 
 
 def quota_exceeded(quota: str, free_at: datetime, now: datetime) -> ResourceExhausted:
-    """The refusal by `quota`, "creator" or "overall"; `free_at`: the oldest permit that counts is a day old."""
+    """The refusal by `quota`, "creator" or "overall"; `free_at`: the oldest that counts is a day old."""
     whose = "this creator has" if quota == "creator" else "all creators together have"
     return ResourceExhausted(
         "QUOTA_EXCEEDED",

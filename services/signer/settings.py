@@ -19,8 +19,8 @@ class SignerSettings(ServiceSettings):
     database_url: SecretStr
     """postgresql://... of the role `acesteps_signer`; straight to PostgreSQL, no pooler between."""
     owner_database_url: SecretStr | None = None
-    """The same of the schema's owner, `acesteps_signer_owner`: migrates at the start. Without it the schema has
-    to be up to date (`python -m services.signer.migrate`)."""
+    """The same of the schema's owner, `acesteps_signer_owner`: migrates at the start. Without it the schema
+    has to be up to date (`python -m services.signer.migrate`)."""
     keystore_file: Path
     """Key of EIP-712 permits: an encrypted keystore, version 3 (`python -m services.signer.keys --help`)."""
     keystore_password_file: Path

@@ -41,4 +41,5 @@ class AllowLists:
 
 def names_of(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, ...]:
     """The SANs on the caller's certificate; none without TLS. A subject's common name is no name here."""
-    return tuple(n.decode() for n in context.auth_context().get("x509_subject_alternative_name", ()))
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    return tuple(name.decode("utf-8", "replace") for name in names)

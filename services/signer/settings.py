@@ -21,7 +21,10 @@ class SignerSettings(ServiceSettings):
     operators: Names = ()
     """Certificate SANs that may list permits, pause and resume, comma-separated; with TLS, nobody else."""
     database_url: SecretStr
-    """postgresql://... of a role that owns the schema `signer`; straight to PostgreSQL, no pooler between."""
+    """postgresql://... of the role `acesteps_signer`; straight to PostgreSQL, no pooler between."""
+    owner_database_url: SecretStr | None = None
+    """The same of the schema's owner, `acesteps_signer_owner`: migrates at the start. Without it the schema
+    has to be up to date (`python -m services.signer.migrate`)."""
     keystore_file: Path
     """Key of EIP-712 permits: an encrypted keystore, version 3 (`python -m services.signer.keys --help`)."""
     keystore_password_file: Path
@@ -42,6 +45,10 @@ class SignerSettings(ServiceSettings):
     """Lowest version of the bundle to start with: for a process whose state file may be lost."""
     permit_lifetime_s: Annotated[int, Field(ge=1, le=86_400)] = 3600
     """Seconds from an EIP-712 permit's signature to its deadline."""
+    creator_daily_quota: Annotated[int, Field(ge=0, le=1_000_000_000)] = 100
+    """New permits that one creator gets within 24 hours; 0: any number."""
+    daily_quota: Annotated[int, Field(ge=0, le=1_000_000_000)] = 10_000
+    """New permits that all creators together get within 24 hours; 0: any number."""
 
     @field_validator("contract")
     @classmethod

@@ -90,9 +90,8 @@ def _attested(
         if bundle is not None:
             statement = verify(envelope, bundle, now)
             _, key_id, _ = open_envelope(envelope)
-            return statement, Finding(
-                True, name, f"signed by key {key_id}, trusted at the time; {_made(statement)}"
-            )
+            text = f"signed by key {key_id}, which is trusted; {_made(statement)}"
+            return statement, Finding(True, name, text)
         payload, key_id, _ = open_envelope(envelope)
         statement = SongStatement.from_json(payload)
     except AttestationRefused as refusal:

@@ -111,6 +111,26 @@ async def test_the_gateway_gets_a_permit_with_its_certificate(
     assert len(permit.signature) == 65
 
 
+async def test_an_operator_pauses_resumes_and_reads_who_asked(
+    process: SignerProcess, authority: Authority
+) -> None:
+    gateway, operator = authority.settings(GATEWAY), authority.settings(OPERATOR)
+    request = request_for(statement())
+    async with channel_to(process, gateway) as asking, channel_to(process, operator) as watching:
+        signer, desk = rpc.SignerServiceStub(asking), rpc.SignerServiceStub(watching)
+        await desk.Pause(pb.PauseRequest(reason="a drill"), timeout=10)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await signer.SignMintPermit(request, timeout=10)
+        assert error_from_rpc(refused.value).reason == "PAUSED"
+        await desk.Resume(pb.ResumeRequest(), timeout=10)
+        await signer.SignMintPermit(request, timeout=10)
+        listed = await desk.ListPermits(pb.ListPermitsRequest(audio_hash=request.audio_hash), timeout=10)
+    assert [(e.verdict, e.reason, e.caller) for e in listed.entries] == [
+        (pb.VERDICT_PERMITTED, "", GATEWAY),
+        (pb.VERDICT_REFUSED, "PAUSED", GATEWAY),
+    ]
+
+
 def no_certificate(authority: Authority, folder: Path) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(authority.ca.read_bytes())
 

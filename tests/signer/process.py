@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import grpc
@@ -136,10 +137,13 @@ class Served:
 
     async def rows(self, audio_hash: bytes) -> list[asyncpg.Record]:
         """What the ledger holds of a recording."""
+        return await self.fetch("SELECT * FROM signer.permits WHERE audio_hash = $1", audio_hash)
+
+    async def fetch(self, sql: str, *values: object) -> list[asyncpg.Record]:
+        """Rows as the superuser sees them."""
         connection = await asyncpg.connect(self.database.superuser_dsn)
         try:
-            sql = "SELECT * FROM signer.permits WHERE audio_hash = $1"
-            return list(await connection.fetch(sql, audio_hash))
+            return list(await connection.fetch(sql, *values))
         finally:
             await connection.close()
 
@@ -151,8 +155,22 @@ class Client:
         self._stub = rpc.SignerServiceStub(channel)
 
     async def permit(self, request: pb.SignMintPermitRequest) -> pb.SignMintPermitResponse:
+        answer = await self._asked(self._stub.SignMintPermit, request)
+        assert isinstance(answer, pb.SignMintPermitResponse)
+        return answer
+
+    async def list(self, **question: Any) -> pb.ListPermitsResponse:
+        return await self._asked(self._stub.ListPermits, pb.ListPermitsRequest(**question))
+
+    async def pause(self, reason: str) -> pb.PauseResponse:
+        return await self._asked(self._stub.Pause, pb.PauseRequest(reason=reason))
+
+    async def resume(self) -> pb.ResumeResponse:
+        return await self._asked(self._stub.Resume, pb.ResumeRequest())
+
+    async def _asked(self, method: Any, request: Any) -> Any:
         try:
-            return await self._stub.SignMintPermit(request, timeout=CALL_TIMEOUT_S)
+            return await method(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise error_from_rpc(error) from error
 

@@ -16,8 +16,8 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.common import callers, deadline
-from services.common.callers import AllowLists
+from services.common import deadline
+from services.common.callers import AllowLists, names_of
 from services.common.errors import Internal, InvalidRequest, PermissionDenied, ServiceError, status_of
 from services.common.tracing import context_of, tracer
 
@@ -133,12 +133,10 @@ class _Call:
 
     def _admit(self, context: Context) -> None:
         """Raises PermissionDenied for a caller not on the list, InvalidRequest without a deadline."""
-        name = self._allow_lists.admitted(self._path, callers.names_of(context))
-        if name is None:
+        if not self._allow_lists.admits(self._path, names_of(context)):
             raise PermissionDenied(
                 "CALLER_NOT_ALLOWED", "the caller's certificate is not on the allow-list of this method"
             )
-        callers.enter(name)
         left = context.time_remaining()
         if left is None:
             raise InvalidRequest("DEADLINE_REQUIRED", "the call has no deadline; set one")

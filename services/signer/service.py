@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +15,8 @@ import asyncpg
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2_grpc as rpc
-from services.common import callers
-from services.common.errors import ServiceError
+from services.common.callers import names_of
+from services.common.errors import ServiceError, Unavailable
 from services.common.migrations import MigrationError, migrate
 from services.common.server import GrpcService, Health, StartError
 from services.common.trust import TrustStore
@@ -44,6 +44,7 @@ _log = logging.getLogger(__name__)
 class SignerServicer(rpc.SignerServiceServicer):
     def __init__(self, signer: Signer, switch: Switch) -> None:
         self._signer, self._switch = signer, switch
+        self._was_paused = False
         self._verdicts: set[asyncio.Task[Permit]] = set()
 
     async def SignMintPermit(
@@ -98,10 +99,16 @@ class SignerServicer(rpc.SignerServiceServicer):
             packed_signer=checksummed(packed.address) if packed else "",
             permit_lifetime_s=int(signer.lifetime.total_seconds()),
             trust_bundle_version=signer.trust.bundle().version,
-            paused=await self._switch.paused(),
+            paused=await self._paused(),
             creator_daily_quota=signer.ledger.quotas.creator,
             daily_quota=signer.ledger.quotas.overall,
         )
+
+    async def _paused(self) -> bool:
+        """As the ledger says; while it is down, as it said last: who signs can be told without it."""
+        with suppress(Unavailable):
+            self._was_paused = await self._switch.paused()
+        return self._was_paused
 
     async def ListPermits(self, request: pb.ListPermitsRequest, context: Any) -> pb.ListPermitsResponse:
         which, size = listing.read(request)
@@ -123,7 +130,7 @@ class SignerServicer(rpc.SignerServiceServicer):
 
 def caller_of(context: Any) -> str:
     """SANs of the caller's certificate, "" without TLS; of what it may name, only what can be shown."""
-    text = ",".join(callers.names_of(context))
+    text = ",".join(names_of(context))
     return "".join(c if c.isprintable() else "?" for c in text)[:MAX_CALLER_CHARACTERS]
 
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from acesteps.lyrics.v1 import lyrics_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2_grpc as rpc
 from deploy.local.ports import free_ports
-from services.common.callers import caller
+from services.common.callers import names_of
 from services.common.channels import open_channel
 from services.common.errors import error_from_rpc
 from services.common.server import GrpcService, Health, StartError, start_server
@@ -35,7 +35,7 @@ class WhoCalls(rpc.LyricsServiceServicer):
     async def ReviewLyrics(self, request: pb.ReviewLyricsRequest, context: Any) -> pb.ReviewLyricsResponse:
         (pem,) = context.auth_context()["x509_pem_cert"]
         self.serials.append(x509.load_pem_x509_certificate(pem).serial_number)
-        self.names.append(caller())
+        self.names.extend(names_of(context))
         return pb.ReviewLyricsResponse()
 
     async def GenerateLyrics(

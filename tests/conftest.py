@@ -32,7 +32,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def new_database(postgres: Postgres) -> Callable[[], Database]:
-    """Makes databases with all roles, the signer's tables and the gateway's empty schema, for fixtures that outlive one test."""
+    """Makes databases with all roles, the signer's tables and an empty schema for the gateway's."""
     numbers = count(1)
     return lambda: postgres.create_database(f"test_{next(numbers)}", template=TEMPLATE)
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,10 @@ from cryptography.hazmat.primitives.serialization import (
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "acesteps/song/v1"
+
+MAX_JSON_DEPTH = 64
+# A string may end with the input, so that no input is scanned twice.
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +247,7 @@ def version_digest(version: str) -> str:
 
 
 def strict_json(data: bytes) -> dict[str, Any]:
-    """A JSON object in UTF-8 without repeated keys, NaN, infinities or half a surrogate pair (RFC 7493).
+    """A JSON object in UTF-8, at most 64 deep, without repeated keys, NaN, infinities or half surrogates.
 
     Raises:
         ValueError: for anything else.
@@ -262,17 +267,34 @@ def strict_json(data: bytes) -> dict[str, Any]:
             raise ValueError("a number is too large")
         return number
 
-    try:
-        value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_float=finite
-        )
-        if b"\\ud" in data.lower():  # the only way to write half a pair
-            json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
+    _check_depth(data)
+    value = json.loads(
+        data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_float=finite
+    )
+    if b"\\ud" in data.lower():  # the only way to write half a surrogate pair (RFC 7493)
+        json.dumps(value, ensure_ascii=False).encode()
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
+
+
+def _check_depth(data: bytes) -> None:
+    """Raises ValueError for JSON nested deeper than `MAX_JSON_DEPTH`.
+
+    Before it is parsed: the parser recurses in C, and where something has raised Python's recursion limit, as
+    libraries do, deep nesting would end the process instead of raising RecursionError.
+    """
+    if data.count(b"[") + data.count(b"{") <= MAX_JSON_DEPTH:
+        return
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(data):
+        first = data[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > MAX_JSON_DEPTH:
+                raise ValueError("nested too deep")
+        elif first in b"]}":
+            depth -= 1
 
 
 class _Fields:

@@ -21,7 +21,9 @@ swear swore | sweep swept | swim swam swum | take took taken | teach taught | te
 think thought | throw threw thrown | wake woke woken | wear wore worn | weep wept | win won
 write wrote written | child children | man men | woman women | foot feet
 """
-_ENDINGS = ("s", "es", "'s", "'", "ed", "d", "ing", "in'", "in", "er", "est", "ers", "y", "ly")
+_SHORT = ("s", "'s", "'", "d", "ly")  # after the whole word
+_LONG = ("es", "ed", "ing", "in'", "in", "er", "est", "ers", "y")  # after its stem: "danc-ing", "hopp-ed"
+_ENDINGS = _SHORT + _LONG
 
 
 @lru_cache(maxsize=4096)
@@ -29,8 +31,7 @@ def forms(word: str) -> frozenset[str]:
     """Every form of a word (lower case), itself included: "dancing" gives "dance", "danced", "dancin'"."""
     found = set(_irregular().get(word, ())) | {word}
     for base in {word, *_bases(word)} | found:
-        found |= _irregular().get(base, frozenset())
-        found |= _inflected(base)
+        found |= {base} | _irregular().get(base, frozenset()) | _inflected(base)
     return frozenset(found)
 
 
@@ -49,14 +50,16 @@ def _bases(word: str) -> set[str]:
 
 
 def _inflected(base: str) -> set[str]:
-    stems = {base}
+    stem = base
     if base.endswith("e"):
-        stems.add(base[:-1])
-    if base.endswith("y") and len(base) > 2 and base[-2] not in "aeiou":
-        stems.add(base[:-1] + "i")
-    if len(base) > 2 and base[-1] not in "aeiouwxy" and base[-2] in "aeiou" and base[-3] not in "aeiou":
-        stems.add(base + base[-1])
-    return {stem + ending for stem in stems for ending in _ENDINGS}
+        stem = base[:-1]
+    elif base.endswith("y") and len(base) > 2 and base[-2] not in "aeiou":
+        stem = base[:-1] + "i"
+    elif len(base) > 2 and base[-1] not in "aeiouwxy" and base[-2] in "aeiou" and base[-3] not in "aeiou":
+        stem = base + base[-1]
+    # "opened" as well as "stopped", "crying" as well as "cried"
+    long = {part + ending for part in {stem, base} for ending in _LONG if not part.endswith("e")}
+    return {base + ending for ending in _SHORT} | long
 
 
 @cache

@@ -7,6 +7,7 @@ A verdict leaves only once it stands in the audit.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from services.common.errors import ServiceError, Unavailable
@@ -126,9 +127,15 @@ def _digest(entry: Entry, metadata_digest: bytes) -> bytes:
     if entry.deadline is None:
         return packed_digest(identity.recipient, identity.metadata_uri, identity.audio_hash)
     return eip712_digest(
-        Domain(identity.chain_id, identity.contract),
+        _domain(identity.chain_id, identity.contract),
         identity.recipient,
         identity.audio_hash,
         metadata_digest,
         int(entry.deadline.timestamp()),
     )
+
+
+@cache
+def _domain(chain_id: int, contract: bytes) -> Domain:
+    """The one domain that a signer has, and so its separator, for all permits."""
+    return Domain(chain_id, contract)

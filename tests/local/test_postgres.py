@@ -1,4 +1,4 @@
-"""The embedded server: two services' roles that see nothing of each other, and a server that is hard to lose."""
+"""The embedded server: roles of two services that share nothing, and a server that is hard to lose."""
 
 import asyncio
 import os

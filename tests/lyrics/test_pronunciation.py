@@ -5,6 +5,8 @@ import time
 import pytest
 
 from services.lyrics import dictionary, pronunciation
+from services.lyrics.guessing import guess
+from services.lyrics.numerals import spoken
 from services.lyrics.pronunciation import last_word, rhyme_key, rhyme_strength, syllables
 from tests.lyrics import cmudict
 
@@ -74,6 +76,46 @@ def test_usual_pronunciation_agrees_with_the_raw_dictionary() -> None:
     for word in list(cmudict.dictionary())[::97]:
         if word.isalpha():
             assert pronunciation.pronunciations(word)[0].phonemes == tuple(cmudict.dictionary()[word][0])
+
+
+@pytest.mark.parametrize(
+    ("word", "sounds"),
+    [
+        ("moonglow", "M UW1 N G L OW2"),
+        ("sparkler", "S P AA1 R K L ER0"),
+        ("heyyy", "HH EY1"),
+        ("27", "T W EH1 N T IY0 S EH1 V AH0 N"),
+        ("vibin'", "V AY1 B IH0 N"),
+        ("ghosted", "G OW1 S T IH0 D"),
+        ("café", "K AH0 F EY1"),
+    ],
+)
+def test_word_that_the_dictionary_lacks_is_guessed_from_what_it_is_made_of(word: str, sounds: str) -> None:
+    assert " ".join(pronunciation.pronunciations(word)[0].phonemes) == sounds
+
+
+@pytest.mark.parametrize("word", ["любовь", "²", "٣", "skrrt", "'", "ß"])
+def test_nothing_is_guessed_of_what_has_no_english_sound(word: str) -> None:
+    assert pronunciation.syllables(word) >= 0
+    assert not pronunciation.rhyme_key(word) or word == "٣"
+
+
+def test_words_held_out_of_the_dictionary_are_guessed_well_enough_to_count_syllables() -> None:
+    words = [word for word in dictionary.words()[::97] if word.isalpha() and len(word) > 3]
+    guesses = [(guess(word), dictionary.read(word)) for word in words]
+    counted = sum(said[0].syllables in {p.syllables for p in true} for said, true in guesses if said)
+    rhymed = sum(bool({p.rhyme_key for p in said} & {p.rhyme_key for p in true}) for said, true in guesses)
+    assert counted > 0.91 * len(words)
+    assert rhymed > 0.54 * len(words)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0, "zero"), (27, "twenty seven"), (100, "one hundred"), (1999, "nineteen ninety nine"),
+     (1905, "nineteen oh five"), (2024, "two thousand twenty four"), (1_000_000, "one million")],
+)  # fmt: skip
+def test_numbers_are_read_as_they_are_sung(number: int, words: str) -> None:
+    assert " ".join(spoken(number)) == words
 
 
 def test_last_word_passes_over_punctuation() -> None:

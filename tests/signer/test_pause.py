@@ -111,9 +111,6 @@ async def test_a_permit_that_was_reserved_before_a_pause_is_not_signed_after_it(
         await signer.resume()
         stands = replace(entry, signature=bytes(65), signer=key)
         assert await ledger.record(entry, bytes(65), line) == (stands, True)
-            replace(entry, signature=bytes(65), signer=key),
-            True,
-        )
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 201, "two\nlines", "nul\0"])

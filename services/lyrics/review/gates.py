@@ -5,6 +5,7 @@ Knows tags, commentary, prompts, forbidden and missing words. Language and densi
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from services.lyrics import pronunciation
@@ -78,11 +79,17 @@ def check(
 
 def sings(words: Sequence[str], phrase: str) -> bool:
     """Whether a line has a word or phrase in any of its forms."""
-    asked = [forms(word) for word in pronunciation.words(phrase)]
+    asked = _forms(phrase)
     starts = range(len(words) - len(asked) + 1)
     return bool(asked) and any(
         all(word in known for word, known in zip(words[i:], asked, strict=False)) for i in starts
     )
+
+
+@lru_cache(maxsize=1024)
+def _forms(phrase: str) -> tuple[frozenset[str], ...]:
+    """The forms of each word of a phrase; asked for at every line."""
+    return tuple(forms(word) for word in pronunciation.words(phrase))
 
 
 def _at(line: SungLine, code: str, message: str) -> Finding:

@@ -47,7 +47,7 @@ def found(text: str, language: str) -> bool:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    plain = "".join(c for c in unicodedata.normalize("NFD", text.lower()) if not unicodedata.combining(c))
+    plain = "".join(c for c in unicodedata.normalize("NFD", text.casefold()) if not unicodedata.combining(c))
     yield from _TOKEN.findall(plain)
     for spaced in _SPACED.findall(plain):
         yield re.sub(r"[^a-z]", "", spaced)
@@ -87,6 +87,8 @@ def _words(language: str) -> frozenset[str]:
         if code in (language, _EVERYWHERE):
             for word in words:
                 stem = word.removesuffix("+")
-                plain = "".join(c for c in unicodedata.normalize("NFD", stem) if not unicodedata.combining(c))
+                plain = "".join(
+                    c for c in unicodedata.normalize("NFD", stem.casefold()) if not unicodedata.combining(c)
+                )
                 known |= {plain + ending for ending in _ENDINGS} if stem != word else {plain}
     return frozenset(known)

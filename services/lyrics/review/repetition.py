@@ -11,8 +11,9 @@ from services.lyrics.review.song import CHORUSES, Song, SungSection
 from services.lyrics.review.verdict import Finding, Judged, judged
 
 _GRAM = 4
-# Lyrics without repetition compress to 0.55 to 0.75 of their length; one that is below says things twice.
-_RATIO, _LEAST_CHARS = 0.5, 300
+# Of lines by the built-in lyricist that are all different, 650 characters compress to 0.53 of their length,
+# 3,300 to 0.44 and 6,700 to 0.40; 15 lines said twice to 0.29. So a long song is not blamed for its length.
+_RATIO, _LEAST_CHARS = 0.4, 300
 _RATIO_COST = 1.0
 
 

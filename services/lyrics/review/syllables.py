@@ -20,7 +20,7 @@ _UNCOUNTED = frozenset(["ar", "fa", "he", "th", "hi", "ur"])
 
 
 def judge(song: Song) -> Judged:
-    """Mean over the lines: most of it for the section's own measure, the rest for the other verses' same line.
+    """Mean over the lines: most of it for the section's own measure, the rest for the other verses.
 
     A verse of 8, 6, 8, 6 syllables is as even as one of 8, 8, 8, 8: a line is held against its section or,
     where every other line of it is even, against those. Where all other verses do the same, no more is asked.

@@ -1,5 +1,6 @@
 """The real things that tests stand on: one PostgreSQL and one chain per run, a fresh database per test."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -10,6 +11,8 @@ from deploy.local import postgres as local_postgres
 from deploy.local.chain import Chain, Deployment
 from deploy.local.contract import deploy_song_nft, development_accounts
 from deploy.local.postgres import Database, Postgres
+from services.common.migrations import migrate
+from services.signer.database import MIGRATIONS, SCHEMA
 
 TEMPLATE = "acesteps_template"
 # Tests kill processes, not machines: what the kernel has is safe.
@@ -21,13 +24,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A running server; a test may `kill` it and then `wait_ready(after=pid)`: it comes back."""
     folder = tmp_path_factory.mktemp("postgres")
     with local_postgres.start(folder / "data", settings=WITHOUT_FSYNC) as server:
-        server.create_database(TEMPLATE)
+        template = server.create_database(TEMPLATE)
+        # As an operator does it before the signer runs, whose role cannot.
+        asyncio.run(migrate(template.signer_owner_dsn, SCHEMA, MIGRATIONS))
         yield server
 
 
 @pytest.fixture(scope="session")
 def new_database(postgres: Postgres) -> Callable[[], Database]:
-    """Makes databases with both roles and their empty schemas, for fixtures that outlive one test."""
+    """Makes databases with all roles, the signer's tables and an empty schema for the gateway's."""
     numbers = count(1)
     return lambda: postgres.create_database(f"test_{next(numbers)}", template=TEMPLATE)
 

@@ -1,7 +1,7 @@
 """A PostgreSQL server of our own on a unix socket, and the database that the mesh keeps in it.
 
 Knows how to start and stop the server and how the two services that keep data share one database: a schema
-each, a role each, no rights on the other's. Tables are the services' business.
+each, roles of their own, no rights on the other's. Tables are the services' business.
 """
 
 import re
@@ -19,7 +19,11 @@ from deploy.local.processes import Child, Command, Report
 
 GATEWAY_ROLE = "acesteps_gateway"
 SIGNER_ROLE = "acesteps_signer"
-SCHEMAS = {GATEWAY_ROLE: "gateway", SIGNER_ROLE: "signer"}
+# Owns the signer's schema, so that the role that runs the signer cannot change its history.
+SIGNER_OWNER_ROLE = "acesteps_signer_owner"
+ROLES = (GATEWAY_ROLE, SIGNER_ROLE, SIGNER_OWNER_ROLE)
+# Who owns what; the rights of the role that runs the signer are given by its migrations.
+SCHEMAS = {GATEWAY_ROLE: "gateway", SIGNER_OWNER_ROLE: "signer"}
 
 # Roles belong to the server, everything else to the database.
 ROLES_SQL = "".join(
@@ -28,12 +32,17 @@ DO $$ BEGIN
   CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
 EXCEPTION WHEN duplicate_object THEN NULL;
 END $$;
-ALTER ROLE {role} SET search_path = {schema};
+ALTER ROLE {role} SET search_path = {"gateway" if role == GATEWAY_ROLE else "signer"};
 """
-    for role, schema in SCHEMAS.items()
+    for role in ROLES
 )
-SCHEMAS_SQL = "REVOKE ALL ON SCHEMA public FROM PUBLIC;" + "".join(
-    f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {role};" for role, schema in SCHEMAS.items()
+# The second statement is for a database from the time when one role both owned and ran.
+SCHEMAS_SQL = (
+    "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
+    f"REASSIGN OWNED BY {SIGNER_ROLE} TO {SIGNER_OWNER_ROLE};"
+    + "".join(
+        f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {role};" for role, schema in SCHEMAS.items()
+    )
 )
 
 
@@ -43,7 +52,10 @@ class Database:
 
     name: str
     gateway_dsn: str
+    # runs the signer
     signer_dsn: str
+    # migrates its schema
+    signer_owner_dsn: str
     # Sees everything; for tests and people, never for a service.
     superuser_dsn: str
 
@@ -124,7 +136,7 @@ class Postgres:
         return cluster.run(cluster.binary("psql"), *options, "-d", self.dsn(SUPERUSER, database), stdin=sql)
 
     def create_database(self, name: str, template: str | None = None) -> Database:
-        """Creates `name` unless it exists, with both roles and their schemas. Repeatable.
+        """Creates `name` unless it exists, with all roles and their schemas. Repeatable.
 
         `template`, made by an earlier call, spares a new database all but the copying.
         Raises ValueError for a name that is not a plain lower-case identifier, else PostgresError.
@@ -136,13 +148,14 @@ class Postgres:
             self.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
         # Everybody may connect to a new database: only our two roles shall.
         access = f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;" + "".join(
-            f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {role};" for role in SCHEMAS
+            f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {role};" for role in ROLES
         )
         self.execute(access if template else ROLES_SQL + SCHEMAS_SQL + access, name)
         return Database(
             name=name,
             gateway_dsn=self.dsn(GATEWAY_ROLE, name),
             signer_dsn=self.dsn(SIGNER_ROLE, name),
+            signer_owner_dsn=self.dsn(SIGNER_OWNER_ROLE, name),
             superuser_dsn=self.dsn(SUPERUSER, name),
         )
 

@@ -259,6 +259,7 @@ class Stack:
             port,
             {
                 "DATABASE_URL": self.database.signer_dsn,
+                "OWNER_DATABASE_URL": self.database.signer_owner_dsn,
                 "KEYSTORE_FILE": eip712.file,
                 "KEYSTORE_PASSWORD_FILE": eip712.password_file,
                 "PACKED_KEYSTORE_FILE": packed.file,

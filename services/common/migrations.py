@@ -6,6 +6,7 @@ Knows no table of any service but its own list of what was applied.
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -24,10 +25,7 @@ async def migrate(dsn: str, schema: str, folder: Path) -> list[str]:
     Raises:
         MigrationError: a name out of form, a number used twice, or an applied file that has changed since.
     """
-    files = sorted(folder.glob("*.sql"))
-    numbers = [match.group(1) for f in files if (match := _NAME.fullmatch(f.name))]
-    if len(numbers) != len(files) or len(set(numbers)) != len(numbers):
-        raise MigrationError(f"{folder} holds a file that is not NNNN_name.sql, or a number twice")
+    files = _files(folder)
     connection = await asyncpg.connect(dsn, server_settings={"search_path": schema})
     try:
         # Two replicas that start at once: the second waits here, then finds nothing left to do.
@@ -56,3 +54,20 @@ async def migrate(dsn: str, schema: str, folder: Path) -> list[str]:
         return done
     finally:
         await connection.close()  # gives the lock back
+
+
+async def missing(connection: Any, schema: str, folder: Path) -> list[str]:
+    """The files that a schema still lacks, for a role that may read its list of migrations only."""
+    if await connection.fetchval("SELECT to_regclass($1)", f"{schema}.migrations") is None:
+        return [file.name for file in _files(folder)]
+    rows = await connection.fetch(f"SELECT name FROM {schema}.migrations")
+    applied = {row["name"] for row in rows}
+    return [file.name for file in _files(folder) if file.name not in applied]
+
+
+def _files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.sql"))
+    numbers = [match.group(1) for f in files if (match := _NAME.fullmatch(f.name))]
+    if len(numbers) != len(files) or len(set(numbers)) != len(numbers):
+        raise MigrationError(f"{folder} holds a file that is not NNNN_name.sql, or a number twice")
+    return files

@@ -17,6 +17,7 @@ from services.common.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
+    ResourceExhausted,
     ServiceError,
     Unavailable,
     error_from_rpc,
@@ -127,7 +128,7 @@ def _has_permit(song: Song, permit_format: PermitFormat) -> bool:
 
 def _for_our_caller(error: ServiceError) -> ServiceError:
     """The signer's refusals are the creator's business; its quarrels with us are not."""
-    if isinstance(error, FailedPrecondition | AlreadyExists | Unavailable):
+    if isinstance(error, FailedPrecondition | AlreadyExists | ResourceExhausted | Unavailable):
         return error
     if isinstance(error, DeadlineExceeded):
         return Unavailable("SIGNER_UNAVAILABLE", "the signer did not answer in time; repeat later")

@@ -5,6 +5,7 @@ libraries accept short `bytes32`, strings for numbers and a missing chain id; ev
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from eth_utils.crypto import keccak
 
@@ -28,7 +29,7 @@ class Domain:
     chain_id: int
     contract: bytes
 
-    @property
+    @cached_property
     def separator(self) -> bytes:
         """The EIP-712 domain separator, 32 bytes; `SongNFT` inherits the same from OpenZeppelin's EIP712."""
         return keccak(

@@ -1,57 +1,40 @@
 """The ledger of permits in PostgreSQL: which recording was permitted as what, and the signature given for it.
 
-Knows identities, deadlines and signatures; knows no rule and no key. Every statement is one committed
-transaction, and whatever keeps one from being known to be committed is LEDGER_UNAVAILABLE.
+Knows identities, deadlines and signatures; knows no rule and no key. One statement commits a permit before it
+is signed, one stores the signature together with its line in the audit.
 """
 
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
+from services.common.errors import AlreadyExists
+from services.signer import audit, switch
+from services.signer.database import Database, ledger_unavailable
+from services.signer.quota import Quotas, quota_exceeded
+from services.signer.request import PermitFormat, PermitRequest
 
-from services.common.errors import AlreadyExists, Unavailable
-from services.common.migrations import migrate
-from services.signer.request import PermitFormat
+_RESERVE = "SELECT * FROM signer.reserve($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 
-SCHEMA = "signer"
-MIGRATIONS = Path(__file__).parent / "migrations"
-
-CONNECTIONS = 8
-# The statements take milliseconds; what takes this long waits for a lock, a disk or a server that is gone.
-STATEMENT_TIMEOUT_S = 2.0
-CONNECT_TIMEOUT_S = 3.0
-
-_log = logging.getLogger(__name__)
-
-_IDENTITY = "recipient, metadata_uri, format, chain_id, contract"
-
-# One statement, so that of many replicas exactly one inserts. Renews a permit of the same identity that is
-# past its deadline or was signed by a key that is not in use any more; leaves every other row alone.
-_RESERVE = f"""
-INSERT INTO signer.permits AS permit (audio_hash, song_id, {_IDENTITY}, deadline)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (audio_hash) DO UPDATE
-   SET deadline = excluded.deadline, signature = NULL, signer = NULL, signed_at = NULL
- WHERE (permit.recipient, permit.metadata_uri, permit.format, permit.chain_id, permit.contract)
-     = (excluded.recipient, excluded.metadata_uri, excluded.format, excluded.chain_id, excluded.contract)
-   AND (permit.deadline < $9 OR permit.signer <> $10)
-RETURNING deadline
+_READ = """
+SELECT recipient, metadata_uri, format, chain_id, contract, deadline, signature, signer
+  FROM signer.permits WHERE audio_hash = $1
 """
 
-_READ = f"SELECT {_IDENTITY}, deadline, signature, signer FROM signer.permits WHERE audio_hash = $1"
-
-# The first signature stays: a key whose signatures differ each time still gives one permit.
-_RECORD = """
-UPDATE signer.permits SET signature = $3, signer = $4, signed_at = now()
- WHERE audio_hash = $1 AND deadline IS NOT DISTINCT FROM $2 AND signature IS NULL
+# The first signature stays: a key whose signatures differ each time still gives one permit. No signature
+# without its line in the audit, none once a pause was answered.
+_RECORD = f"""
+WITH recorded AS (
+    UPDATE signer.permits
+       SET signature = ${audit.COLUMN_COUNT + 1}, signer = ${audit.PLACE["signer"]}, signed_at = now()
+     WHERE audio_hash = ${audit.PLACE["audio_hash"]}
+       AND deadline IS NOT DISTINCT FROM ${audit.PLACE["deadline"]}
+       AND signature IS NULL AND NOT EXISTS (SELECT FROM signer.switch WHERE paused_since IS NOT NULL)
+    RETURNING true
+)
+INSERT INTO signer.audit ({audit.COLUMNS}) SELECT {audit.PLACEHOLDERS} FROM recorded
 """
-
-_PROBE = "SELECT FROM signer.permits LIMIT 0"
+_PAUSE_REASON = "SELECT reason FROM signer.switch WHERE paused_since IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -65,6 +48,17 @@ class Identity:
     chain_id: int
     contract: bytes
 
+    @classmethod
+    def of(cls, request: PermitRequest) -> "Identity":
+        return cls(
+            audio_hash=request.audio_hash,
+            recipient=request.to,
+            metadata_uri=request.metadata_uri,
+            format=request.format,
+            chain_id=request.chain_id,
+            contract=request.contract,
+        )
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -76,9 +70,10 @@ class Entry:
     signer: bytes | None = None
 
 
+@dataclass(frozen=True)
 class Ledger:
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
+    database: Database
+    quotas: Quotas
 
     async def reserve(
         self, identity: Identity, song_id: str, deadline: datetime | None, now: datetime, signer: bytes
@@ -88,90 +83,63 @@ class Ledger:
         `deadline` counts for a new or renewed permit only. `signer` is the address of the key in use.
 
         Raises:
+            FailedPrecondition: PAUSED.
             AlreadyExists: ALREADY_PERMITTED, as something else.
+            ResourceExhausted: QUOTA_EXCEEDED.
             Unavailable: LEDGER_UNAVAILABLE.
         """
-        values = identity.recipient, identity.metadata_uri, identity.format.value, identity.chain_id
-        async with self._connection() as connection:
-            reserved = await connection.fetchrow(
-                _RESERVE, identity.audio_hash, song_id, *values, identity.contract, deadline, now, signer
+        async with self.database.connection() as connection:
+            found = await connection.fetchrow(
+                _RESERVE,
+                identity.audio_hash,
+                song_id,
+                identity.recipient,
+                identity.metadata_uri,
+                identity.format.value,
+                identity.chain_id,
+                identity.contract,
+                deadline,
+                now,
+                signer,
+                self.quotas.creator,
+                self.quotas.overall,
             )
-            if reserved is not None:
-                return Entry(identity, reserved["deadline"])
-            entry = _entry(identity.audio_hash, await connection.fetchrow(_READ, identity.audio_hash))
-        if entry.identity != identity:
-            raise AlreadyExists("ALREADY_PERMITTED", "this recording has a permit of another identity")
-        return entry
+        match found["outcome"]:
+            case "reserved" | "stands":
+                return Entry(identity, found["deadline"], found["signature"], found["signer"])
+            case "another":
+                message = "this recording has a permit of another identity"
+                raise AlreadyExists("ALREADY_PERMITTED", message, metadata={"rule": "single_use"})
+            case "paused":
+                raise switch.paused(found["detail"])
+            case quota:
+                raise quota_exceeded(quota, found["free_at"], datetime.now(UTC))
 
-    async def record(self, entry: Entry, signature: bytes, signer: bytes) -> tuple[Entry, bool]:
-        """Store the signature of a reserved entry, unless it has one. Gives what stands, and if it is ours.
+    async def record(self, entry: Entry, signature: bytes, line: audit.Line) -> tuple[Entry, bool]:
+        """Store the signature of a reserved entry with its audit, unless it has one.
+
+        Gives what stands, and whether it is ours; if not, it is not audited yet.
 
         Raises:
+            FailedPrecondition: PAUSED meanwhile; the signature must not be given out.
             Unavailable: LEDGER_UNAVAILABLE; the signature must not be given out.
         """
         audio_hash = entry.identity.audio_hash
-        async with self._connection() as connection:
-            done = await connection.execute(_RECORD, audio_hash, entry.deadline, signature, signer)
-            if done == "UPDATE 1":
-                return replace(entry, signature=signature, signer=signer), True
+        async with self.database.connection() as connection:
+            done = await connection.execute(_RECORD, *line.values(), signature)
+            if done == "INSERT 0 1":
+                return replace(entry, signature=signature, signer=line.signer), True
+            if (reason := await connection.fetchval(_PAUSE_REASON)) is not None:
+                raise switch.paused(reason)
             stands = _entry(audio_hash, await connection.fetchrow(_READ, audio_hash))
         if stands.signature is None:  # renewed between our commit and now
-            raise _unavailable()
+            raise ledger_unavailable()
         return stands, False
-
-    async def check(self) -> None:
-        """Raises Unavailable when the ledger cannot be read, or not be written."""
-        async with self._connection() as connection:
-            await connection.execute(_PROBE)
-            if await connection.fetchval("SHOW transaction_read_only") != "off":
-                raise _unavailable()
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        """A connection; closed ones are replaced. Any failure of the database is LEDGER_UNAVAILABLE."""
-        try:
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
-                yield connection
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            # Not its text, which may quote a row.
-            _log.warning("ledger unavailable", extra={"error": type(error).__name__})
-            raise _unavailable() from error
-
-
-@asynccontextmanager
-async def open_ledger(dsn: str) -> AsyncIterator[Ledger]:
-    """Migrate the schema and connect.
-
-    Raises:
-        OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError.
-    """
-    await migrate(dsn, SCHEMA, MIGRATIONS)
-    statement_ms = str(int(STATEMENT_TIMEOUT_S * 1000))
-    pool = await asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=CONNECTIONS,
-        timeout=CONNECT_TIMEOUT_S,
-        # Longer than the server's own: only a server that does not answer at all meets it.
-        command_timeout=STATEMENT_TIMEOUT_S + 1.0,
-        server_settings={
-            "application_name": "acesteps-signer",
-            "statement_timeout": statement_ms,
-            "lock_timeout": statement_ms,
-            "idle_in_transaction_session_timeout": statement_ms,
-            # A permit that a crash of the server forgets could be given twice.
-            "synchronous_commit": "on",
-        },
-    )
-    try:
-        yield Ledger(pool)
-    finally:
-        pool.terminate()  # every statement is its own transaction: nothing is left to say goodbye to
 
 
 def _entry(audio_hash: bytes, row: Any) -> Entry:
     if row is None:  # deleted by hand a moment ago
-        raise _unavailable()
+        raise ledger_unavailable()
     identity = Identity(
         audio_hash=audio_hash,
         recipient=row["recipient"],
@@ -181,9 +149,3 @@ def _entry(audio_hash: bytes, row: Any) -> Entry:
         contract=row["contract"],
     )
     return Entry(identity, row["deadline"], row["signature"], row["signer"])
-
-
-def _unavailable() -> Unavailable:
-    return Unavailable(
-        "LEDGER_UNAVAILABLE", "the ledger of permits cannot be used; nothing was signed", retry_delay_s=1.0
-    )

@@ -7,6 +7,12 @@ PERMITS = Counter(
     "Requests for a permit, by verdict (permitted, repeated, refused) and the reason of a refusal.",
     ("verdict", "reason"),
 )
+PERMIT_SECONDS = Histogram(
+    "acesteps_signer_permit_seconds",
+    "From a request to its verdict, by verdict, audit included.",
+    ("verdict",),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
 SIGN_SECONDS = Histogram(
     "acesteps_signer_sign_seconds",
     "From digest to checked signature.",
@@ -14,3 +20,4 @@ SIGN_SECONDS = Histogram(
 )
 LEDGER_UP = Gauge("acesteps_signer_ledger_up", "1 while the ledger can be written, else 0.")
 TRUST_BUNDLE_VERSION = Gauge("acesteps_signer_trust_bundle_version", "Version of the trust bundle in use.")
+PAUSED = Gauge("acesteps_signer_paused", "1 while an operator has paused signing, else 0; a second late.")

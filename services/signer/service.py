@@ -1,139 +1,92 @@
-"""The signer's gRPC face: read, judge, commit, sign, record, answer, in this order and never another.
+"""The signer's gRPC face, and how the process is put together from its settings.
 
-Knows how the parts go together; what each decides is in `request`, `policy`, `ledger`, `formats` and `keys`.
+Knows messages, callers and what is opened at the start; how a permit comes about is in `permits`.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2_grpc as rpc
-from services.common.errors import ServiceError
-from services.common.migrations import MigrationError
+from services.common.callers import names_of
+from services.common.errors import ServiceError, Unavailable
+from services.common.migrations import MigrationError, migrate
 from services.common.server import GrpcService, Health, StartError
 from services.common.trust import TrustStore
-from services.signer import metrics, policy
-from services.signer.formats import Domain, eip712_digest, packed_digest
-from services.signer.keys import KeystoreKey, SignatureDefect, SigningKey, checksummed, recover, sign_checked
+from services.signer import listing, metrics, policy
+from services.signer.audit import MAX_CALLER_CHARACTERS, Audit
+from services.signer.database import MIGRATIONS, SCHEMA, Database, open_database
+from services.signer.keys import KeystoreKey, SigningKey, checksummed
 from services.signer.keystore import KeystoreError
-from services.signer.ledger import Entry, Identity, Ledger, open_ledger
-from services.signer.request import PermitFormat, PermitRequest, address_bytes, read_request
+from services.signer.ledger import Ledger
+from services.signer.listing import timestamp
+from services.signer.permits import Permit, Signer, rule_of
+from services.signer.quota import Quotas
+from services.signer.request import PermitFormat, address_bytes
 from services.signer.settings import SignerSettings
+from services.signer.switch import Switch
 
+# For the names in SIGNER_OPERATORS; all other methods are for those in SIGNER_ALLOWED_CALLERS.
+OPERATOR_METHODS = ("ListPermits", "Pause", "Resume")
 # How late readiness can be.
 WATCH_INTERVAL_S = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Signer:
-    """All that a verdict depends on."""
-
-    scope: policy.Scope
-    keys: Mapping[PermitFormat, SigningKey]
-    trust: TrustStore
-    ledger: Ledger
-    lifetime: timedelta
-
-    async def permit(self, request: PermitRequest) -> tuple[Entry, bool]:
-        """A signed entry, and whether its signature was made now.
-
-        Raises:
-            FailedPrecondition, AlreadyExists, Unavailable: as the proto says.
-        """
-        now = datetime.now(UTC)
-        policy.check_scope(request, self.scope)
-        statements = policy.verified_statements(request, self.trust.bundle(), now)
-        policy.check_song(request, statements, self.scope)
-
-        identity = Identity(
-            audio_hash=request.audio_hash,
-            recipient=request.to,
-            metadata_uri=request.metadata_uri,
-            format=request.format,
-            chain_id=request.chain_id,
-            contract=request.contract,
-        )
-        packed = request.format is PermitFormat.PACKED
-        deadline = None if packed else now.replace(microsecond=0) + self.lifetime
-        key = self.keys[request.format]
-        entry = await self.ledger.reserve(identity, statements[0].song_id, deadline, now, key.address)
-        digest = _digest(entry, request.metadata_digest)
-        if entry.signature is None:
-            with metrics.SIGN_SECONDS.time():
-                signature = await sign_checked(key, digest)
-            entry, ours = await self.ledger.record(entry, signature, key.address)
-            if ours:
-                return entry, True
-        _expect_intact(entry, digest)
-        return entry, False
-
-
-def _expect_intact(entry: Entry, digest: bytes) -> None:
-    """Raises SignatureDefect when what the ledger gave back is not what was signed: a row was changed."""
-    if entry.signature is None or recover(digest, entry.signature) != entry.signer:
-        raise SignatureDefect(f"the ledger's row of {entry.identity.audio_hash.hex()} was changed")
-
-
-def _digest(entry: Entry, metadata_digest: bytes) -> bytes:
-    """What is signed for an entry of the ledger: its identity and its deadline, not the request's."""
-    identity = entry.identity
-    if entry.deadline is None:
-        return packed_digest(identity.recipient, identity.metadata_uri, identity.audio_hash)
-    return eip712_digest(
-        Domain(identity.chain_id, identity.contract),
-        identity.recipient,
-        identity.audio_hash,
-        metadata_digest,
-        int(entry.deadline.timestamp()),
-    )
-
-
 class SignerServicer(rpc.SignerServiceServicer):
-    def __init__(self, signer: Signer) -> None:
-        self._signer = signer
+    def __init__(self, signer: Signer, switch: Switch) -> None:
+        self._signer, self._switch = signer, switch
+        self._was_paused = False
+        self._verdicts: set[asyncio.Task[Permit]] = set()
 
     async def SignMintPermit(
         self, request: pb.SignMintPermitRequest, context: Any
     ) -> pb.SignMintPermitResponse:
+        # To its end, also when its caller has left: who hangs up early is not spared the audit.
+        verdict = asyncio.create_task(self._verdict(request, caller_of(context)))
+        self._verdicts.add(verdict)
+        verdict.add_done_callback(self._forget)
+        permit = await asyncio.shield(verdict)
+        return pb.SignMintPermitResponse(
+            signature=permit.signature,
+            deadline=timestamp(permit.deadline),
+            signer=checksummed(permit.signer),
+            metadata_digest=permit.metadata_digest,
+            repeated_permit=permit.repeated,
+        )
+
+    def _forget(self, verdict: asyncio.Task[Permit]) -> None:
+        self._verdicts.discard(verdict)
+        if not verdict.cancelled():
+            verdict.exception()  # looked at, in case nobody waits for it any more
+
+    async def _verdict(self, request: pb.SignMintPermitRequest, caller: str) -> Permit:
+        """The permit, counted and logged, and so is its refusal."""
+        begun = time.perf_counter()
+        verdict, reason = "refused", "INTERNAL"
         audio_hash = request.audio_hash.hex()[:64]  # of any length, until it was checked
         try:
-            asked = read_request(request)
-            entry, signed_now = await self._signer.permit(asked)
-        except ServiceError as error:
-            metrics.PERMITS.labels("refused", error.reason).inc()
-            _log.info(
-                "permit refused",
-                extra={
-                    "audio_hash": audio_hash,
-                    "reason": error.reason,
-                    "rule": error.metadata.get("rule", ""),
-                },
-            )
+            permit = await self._signer.permit(request, caller)
+            verdict, reason = "repeated" if permit.repeated else "permitted", ""
+            extra = {"audio_hash": audio_hash, "caller": caller, "repeated": permit.repeated}
+            _log.info("permit given", extra=extra)
+            return permit
+        except ServiceError as refusal:
+            reason, rule = refusal.reason, rule_of(refusal) or ""
+            extra = {"audio_hash": audio_hash, "caller": caller, "reason": reason, "rule": rule}
+            _log.info("permit refused", extra=extra)
             raise
-        metrics.PERMITS.labels("permitted" if signed_now else "repeated", "").inc()
-        _log.info(
-            "permit given",
-            extra={"audio_hash": audio_hash, "format": asked.format.value, "repeated": not signed_now},
-        )
-        assert entry.signature is not None
-        assert entry.signer is not None
-        return pb.SignMintPermitResponse(
-            signature=entry.signature,
-            deadline=_timestamp(entry.deadline),
-            signer=checksummed(entry.signer),
-            metadata_digest=asked.metadata_digest,
-            repeated_permit=not signed_now,
-        )
+        finally:
+            metrics.PERMITS.labels(verdict, reason).inc()
+            metrics.PERMIT_SECONDS.labels(verdict).observe(time.perf_counter() - begun)
 
     async def DescribeSigner(
         self, request: pb.DescribeSignerRequest, context: Any
@@ -146,15 +99,39 @@ class SignerServicer(rpc.SignerServiceServicer):
             packed_signer=checksummed(packed.address) if packed else "",
             permit_lifetime_s=int(signer.lifetime.total_seconds()),
             trust_bundle_version=signer.trust.bundle().version,
+            paused=await self._paused(),
+            creator_daily_quota=signer.ledger.quotas.creator,
+            daily_quota=signer.ledger.quotas.overall,
         )
 
+    async def _paused(self) -> bool:
+        """As the ledger says; while it is down, as it said last: who signs can be told without it."""
+        with suppress(Unavailable):
+            self._was_paused = await self._switch.paused()
+        return self._was_paused
 
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
+    async def ListPermits(self, request: pb.ListPermitsRequest, context: Any) -> pb.ListPermitsResponse:
+        which, size = listing.read(request)
+        lines, token = await self._signer.audit.page(which, size, request.page_token)
+        return pb.ListPermitsResponse(entries=map(listing.entry, lines), next_page_token=token)
+
+    async def Pause(self, request: pb.PauseRequest, context: Any) -> pb.PauseResponse:
+        caller = caller_of(context)
+        since = await self._switch.pause(request.reason, caller)
+        _log.warning("signing is paused", extra={"caller": caller})
+        return pb.PauseResponse(paused_since=timestamp(since))
+
+    async def Resume(self, request: pb.ResumeRequest, context: Any) -> pb.ResumeResponse:
+        caller = caller_of(context)
+        was_paused = await self._switch.resume(caller)
+        _log.warning("signing goes on", extra={"caller": caller})
+        return pb.ResumeResponse(was_paused=was_paused)
+
+
+def caller_of(context: Any) -> str:
+    """SANs of the caller's certificate, "" without TLS; of what it may name, only what can be shown."""
+    text = ",".join(names_of(context))
+    return "".join(c if c.isprintable() else "?" for c in text)[:MAX_CALLER_CHARACTERS]
 
 
 async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health) -> Sequence[GrpcService]:
@@ -165,18 +142,24 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     """
     keys = _load_keys(settings)
     try:
-        trust = TrustStore(settings.trust_bundle_file, settings.trust_state_file)
+        trust = TrustStore(
+            settings.trust_bundle_file, settings.trust_state_file, settings.trust_least_version
+        )
     except (OSError, ValueError) as error:
         raise StartError(f"trust bundle {settings.trust_bundle_file}: {error}") from error
     try:
-        ledger = await stack.enter_async_context(open_ledger(settings.database_url.get_secret_value()))
+        if settings.owner_database_url is not None:
+            await migrate(settings.owner_database_url.get_secret_value(), SCHEMA, MIGRATIONS)
+        database = await stack.enter_async_context(open_database(settings.database_url.get_secret_value()))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
         first_line = next(iter(str(error).splitlines()), "no answer")
         raise StartError(f"cannot open the ledger in SIGNER_DATABASE_URL: {first_line}") from error
 
     scope = policy.Scope(settings.chain_id, address_bytes(settings.contract, "contract"), frozenset(keys))
-    signer = Signer(scope, keys, trust, ledger, timedelta(seconds=settings.permit_lifetime_s))
-    watch = asyncio.create_task(_watch(ledger, trust, health))
+    ledger = Ledger(database, Quotas(settings.creator_daily_quota, settings.daily_quota))
+    lifetime = timedelta(seconds=settings.permit_lifetime_s)
+    signer = Signer(scope, keys, trust, ledger, Audit(database), lifetime)
+    watch = asyncio.create_task(_watch(database, trust, health))
     stack.callback(watch.cancel)
     _log.info(
         "signing for one contract",
@@ -187,9 +170,15 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
             "trust_bundle_version": trust.bundle().version,
         },
     )
-    servicer = SignerServicer(signer)
+    servicer = SignerServicer(signer, Switch(database))
     name = pb.DESCRIPTOR.services_by_name["SignerService"].full_name
-    return [GrpcService(name, lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server))]
+    return [
+        GrpcService(
+            name,
+            lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server),
+            callers=dict.fromkeys(OPERATOR_METHODS, settings.operators),
+        )
+    ]
 
 
 def _load_keys(settings: SignerSettings) -> dict[PermitFormat, SigningKey]:
@@ -208,13 +197,13 @@ def _load_keys(settings: SignerSettings) -> dict[PermitFormat, SigningKey]:
     return {PermitFormat.EIP712: eip712, PermitFormat.PACKED: packed}
 
 
-async def _watch(ledger: Ledger, trust: TrustStore, health: Health) -> None:
+async def _watch(database: Database, trust: TrustStore, health: Health) -> None:
     """Ready while the ledger can be written. Takes up, and logs, a new trust bundle also without calls."""
     up: bool | None = None
     while True:
         metrics.TRUST_BUNDLE_VERSION.set(trust.bundle().version)
         try:
-            await ledger.check()
+            metrics.PAUSED.set(await database.check())
             now_up = True
         except Exception as error:  # whatever it is, no permit could be committed
             _log.debug("ledger check failed", extra={"error": type(error).__name__})

@@ -1,23 +1,30 @@
 """The signer's settings, read from `SIGNER_...`."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.address import checksum_address
 from services.common.errors import InvalidField
-from services.common.settings import Port, ServiceSettings
+from services.common.settings import Names, Port, ServiceSettings
 
 
 class SignerSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="SIGNER_", hide_input_in_errors=True)
 
+    lists_callers: ClassVar[bool] = True
+
     grpc_port: Port = 50053
     """Port that gRPC listens on; 0 takes any free one."""
+    operators: Names = ()
+    """Certificate SANs that may list permits, pause and resume, comma-separated; with TLS, nobody else."""
     database_url: SecretStr
-    """postgresql://... of a role that owns the schema `signer`; straight to PostgreSQL, no pooler between."""
+    """postgresql://... of the role `acesteps_signer`; straight to PostgreSQL, no pooler between."""
+    owner_database_url: SecretStr | None = None
+    """The same of the schema's owner, `acesteps_signer_owner`: migrates at the start. Without it the schema
+    has to be up to date (`python -m services.signer.migrate`)."""
     keystore_file: Path
     """Key of EIP-712 permits: an encrypted keystore, version 3 (`python -m services.signer.keys --help`)."""
     keystore_password_file: Path
@@ -34,8 +41,14 @@ class SignerSettings(ServiceSettings):
     """Whose attestations count (`python -m services.common.trust --help`); read again when it changes."""
     trust_state_file: Path
     """Where the highest version of the bundle seen so far is kept; in a folder that outlives the process."""
+    trust_least_version: Annotated[int, Field(ge=1)] = 1
+    """Lowest version of the bundle to start with: for a process whose state file may be lost."""
     permit_lifetime_s: Annotated[int, Field(ge=1, le=86_400)] = 3600
     """Seconds from an EIP-712 permit's signature to its deadline."""
+    creator_daily_quota: Annotated[int, Field(ge=0, le=1_000_000_000)] = 100
+    """New permits that one creator gets within 24 hours; 0: any number."""
+    daily_quota: Annotated[int, Field(ge=0, le=1_000_000_000)] = 10_000
+    """New permits that all creators together get within 24 hours; 0: any number."""
 
     @field_validator("contract")
     @classmethod
@@ -49,4 +62,12 @@ class SignerSettings(ServiceSettings):
     def _packed_whole(self) -> Self:
         if (self.packed_keystore_file is None) != (self.packed_keystore_password_file is None):
             raise ValueError("packed_keystore_file and packed_keystore_password_file go together")
+        return self
+
+    @model_validator(mode="after")
+    def _operators_apart(self) -> Self:
+        if self.operators and self.tls is None:
+            raise ValueError("operators are names on certificates; it needs tls_cert_file")
+        if both := sorted(set(self.operators) & set(self.allowed_callers)):
+            raise ValueError(f"{both[0]} is in operators and in allowed_callers; who asks may not pause")
         return self

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ from services.common.provenance import (
     SongStatement,
     attest,
     pre_authentication_encoding,
+    strict_json,
     version_digest,
 )
 from services.common.trust import AttestationRefused, TrustBundle, TrustedKey, TrustStore, verify
@@ -231,3 +234,33 @@ def test_an_encrypted_key_is_a_value_error_like_any_other_wrong_file(tmp_path: P
     (tmp_path / "key.pem").write_bytes(pem)
     with pytest.raises(ValueError, match="no unencrypted Ed25519 key"):
         AttestationKey.load(tmp_path / "key.pem")
+
+
+@pytest.mark.parametrize("depth", [65, 1000, 100_000])
+@pytest.mark.parametrize(
+    ("before", "after"), [("[", "]"), ('{"a":', "}"), ('["]]]]",', "]"), ('["\\\\",', "1]")]
+)
+def test_deep_nesting_is_refused_whatever_the_recursion_limit(before: str, after: str, depth: int) -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**6)
+    try:
+        with pytest.raises(ValueError, match="nested too deep"):
+            strict_json(f'{{"x":{before * depth}1{after * depth}}}'.encode())
+        with pytest.raises(ValueError, match="nested too deep"):
+            strict_json(f'{{"x":{before * depth}'.encode())
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_brackets_in_strings_are_no_nesting_and_no_input_is_scanned_twice() -> None:
+    assert strict_json(b'{"x":"' + b"[" * 1000 + b'","y":' + b"[" * 63 + b"]" * 63 + b"}")["y"]
+    begun = time.perf_counter()
+    for hostile in (
+        b'{"x":' + b'"\\"' * 80_000,
+        b'"\\"' * 80_000 + b"[" * 9,
+        b"[]" * 120_000,
+        b'"' * 250_000,
+    ):
+        with pytest.raises(ValueError, match=r"delimiter|double quotes|Extra data|nested"):
+            strict_json(hostile + b"[" * 65 + b"\\")
+    assert time.perf_counter() - begun < 2.0

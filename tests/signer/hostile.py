@@ -1,5 +1,6 @@
 """Requests that must be refused, by the reason and the rule that refuses them."""
 
+import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +9,13 @@ from typing import Any
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from services.common.cid import raw_cid
-from services.common.provenance import AttestationKey, SongStatement, attest
+from services.common.provenance import (
+    PAYLOAD_TYPE,
+    AttestationKey,
+    SongStatement,
+    attest,
+    pre_authentication_encoding,
+)
 from tests.signer.attested import (
     EDIT,
     EXPIRED_POD,
@@ -66,6 +73,46 @@ def _signature_of_another_song() -> Request:
     return request_for(song, envelopes=[json.dumps(own | {"signatures": other["signatures"]}).encode()])
 
 
+def _key_twice_in_the_envelope() -> Request:
+    song = statement()
+    envelope = attest(song, POD.key)
+    return request_for(song, envelopes=[b'{"payloadType":"x",' + envelope[1:]])
+
+
+def _another_payload_type() -> Request:
+    song = statement()
+    fields = json.loads(attest(song, POD.key)) | {"payloadType": "application/json"}
+    return request_for(song, envelopes=[json.dumps(fields).encode()])
+
+
+def _own_source() -> Request:
+    song = statement()
+    return request_for(replace(song, task=EDIT, source_audio_sha256=song.audio_sha256), song)
+
+
+def _half_a_character() -> Request:
+    """JSON can spell a lone surrogate, which is no text that could be kept."""
+    song = statement(song_id="a-surrogate")
+    payload = song.to_json().replace(b'"a-surrogate"', b'"\\ud800"')
+    return request_for(song, envelopes=[_sealed(payload)])
+
+
+def _sealed(payload: bytes) -> bytes:
+    """An envelope by a trusted pod around any payload."""
+    signature = POD.key.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+    fields = {
+        "payloadType": PAYLOAD_TYPE,
+        "payload": base64.b64encode(payload).decode(),
+        "signatures": [{"keyid": POD.key.key_id, "sig": base64.b64encode(signature).decode()}],
+    }
+    return json.dumps(fields).encode()
+
+
+def _long_id_of_a_source() -> Request:
+    newer, source = chain_of_edits(2)
+    return request_for(newer, replace(source, song_id="x" * 129))
+
+
 def _unknown_pod_in_the_chain() -> Request:
     songs = chain_of_edits(3)
     envelopes = [attest(song, POD.key) for song in songs]
@@ -86,8 +133,11 @@ def _uri_of_another_document() -> Request:
 # (reason, rule) → name → request
 HOSTILE: Mapping[tuple[str, str], Mapping[str, Build]] = {
     ("ATTESTATION_INVALID", "attestation"): {
+        "id_in_half_a_character": _half_a_character,
         "no_envelope": asked(envelopes=[b"{}"]),
         "signature_of_another_song": _signature_of_another_song,
+        "envelope_with_a_key_twice": _key_twice_in_the_envelope,
+        "another_payload_type": _another_payload_type,
         "song_of_tomorrow": _forged(finished_at=datetime.now(UTC) + timedelta(hours=20)),
     },
     ("KEY_UNKNOWN", "attestation"): {
@@ -108,11 +158,23 @@ HOSTILE: Mapping[tuple[str, str], Mapping[str, Build]] = {
         "text2music_and_a_second_envelope": lambda: request_for(statement(), statement()),
         "text2music_with_a_source": _forged(source_audio_sha256=b"\1" * 32),
         "edit_without_a_source": _forged(task=EDIT),
+        "song_that_is_its_own_source": _own_source,
+    },
+    ("ATTESTATION_INVALID", "song_id"): {
+        "no_id": _forged(song_id=""),
+        "long_id": _forged(song_id="x" * 129),
+        "id_with_a_nul": _forged(song_id="a\0b"),
+        "long_id_of_a_source": _long_id_of_a_source,
     },
     ("MEDIA_TYPE_NOT_ALLOWED", "media_type"): {"wav": _forged(media_type="audio/wav")},
     ("NOT_THE_CREATOR", "creator"): {
         "to_a_stranger": asked(to=STRANGER),
         "song_without_a_wallet": _forged(creator_address=""),
+    },
+    ("NOT_THE_CREATOR", "source_creators"): {
+        "edit_of_somebody_elses_song": _chained(lambda s: [*s[:2], replace(s[2], creator_address=STRANGER)]),
+        "somebody_else_between": _chained(lambda s: [s[0], replace(s[1], creator_address=STRANGER), s[2]]),
+        "edit_of_a_song_without_a_wallet": _chained(lambda s: [*s[:2], replace(s[2], creator_address="")]),
     },
     ("HASH_MISMATCH", "audio_hash"): {"hash_of_another_song": _hash_of_another_song},
     ("METADATA_MISMATCH", "metadata_form"): {
@@ -123,12 +185,23 @@ HOSTILE: Mapping[tuple[str, str], Mapping[str, Build]] = {
         "not_utf8": _spliced(b'"x":"\xff",'),
         "nan": _spliced(b'"x":NaN,'),
         "infinity": _spliced(b'"x":-Infinity,'),
+        "infinity_as_a_value": _spliced(b'"x":[Infinity],'),
+        "number_of_10000_digits": _spliced(b'"x":' + b"1" * 10_000 + b","),
+        "control_character": _spliced(b'"x":"\n",'),
+        "comment": _spliced(b"/* */"),
+        "nothing_but_spaces": document(lambda s: b"  "),
         "more_behind_it": document(lambda s: metadata_of(s) + b"{}"),
         "nested_without_end": document(lambda s: b"[" * 200_000),
+        "nested_deep_inside": _spliced(b'"x":' + b"[" * 100_000 + b"]" * 100_000 + b","),
         "second_hash_before": _spliced(b'"audio_hash":"0x00",'),
         "second_hash_behind": _spliced(b"", b',"audio_hash":"0x00"'),
         "second_hash_by_escape": _spliced(b'"\\u0061udio_hash":"0x00",'),
         "key_twice_deep_inside": _spliced(b'"x":[{"y":1,"y":2}],'),
+    },
+    ("METADATA_MISMATCH", "metadata_lookalikes"): {
+        "hash_in_another_case": _spliced(b"", b',"Audio_Hash":"0x00"'),
+        "animation_in_another_case": _spliced(b"", b',"ANIMATION_URL":"https://example.com"'),
+        "long_s": _spliced(b"", ',"audio_ha\u017fh":"0x00"'.encode()),
     },
     ("METADATA_MISMATCH", "metadata_audio_hash"): {
         "no_hash": _fields(audio_hash=None),

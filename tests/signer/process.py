@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import grpc
@@ -57,6 +58,7 @@ class SignerProcess:
     settings: dict[str, str]
     log: Path
     port: int = field(default_factory=lambda: _free_port())
+    health_port: int = field(default_factory=lambda: _free_port())
     metrics_port: int = field(default_factory=lambda: _free_port())
     _process: subprocess.Popen[bytes] | None = None
 
@@ -67,7 +69,11 @@ class SignerProcess:
 
     def start(self) -> None:
         """Returns once readiness is up."""
-        ports = {"SIGNER_GRPC_PORT": str(self.port), "SIGNER_METRICS_PORT": str(self.metrics_port)}
+        ports = {
+            "SIGNER_GRPC_PORT": str(self.port),
+            "SIGNER_HEALTH_PORT": str(self.health_port),
+            "SIGNER_METRICS_PORT": str(self.metrics_port),
+        }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.signer"],
@@ -87,7 +93,7 @@ class SignerProcess:
 
     def ready(self) -> bool | None:
         """What the readiness probe says; None when nobody answers."""
-        with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{self.health_port}") as channel:
             try:
                 asked = health_pb2.HealthCheckRequest(service="readiness")
                 answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=2.0)
@@ -131,10 +137,13 @@ class Served:
 
     async def rows(self, audio_hash: bytes) -> list[asyncpg.Record]:
         """What the ledger holds of a recording."""
+        return await self.fetch("SELECT * FROM signer.permits WHERE audio_hash = $1", audio_hash)
+
+    async def fetch(self, sql: str, *values: object) -> list[asyncpg.Record]:
+        """Rows as the superuser sees them."""
         connection = await asyncpg.connect(self.database.superuser_dsn)
         try:
-            sql = "SELECT * FROM signer.permits WHERE audio_hash = $1"
-            return list(await connection.fetch(sql, audio_hash))
+            return list(await connection.fetch(sql, *values))
         finally:
             await connection.close()
 
@@ -146,8 +155,22 @@ class Client:
         self._stub = rpc.SignerServiceStub(channel)
 
     async def permit(self, request: pb.SignMintPermitRequest) -> pb.SignMintPermitResponse:
+        answer = await self._asked(self._stub.SignMintPermit, request)
+        assert isinstance(answer, pb.SignMintPermitResponse)
+        return answer
+
+    async def list(self, **question: Any) -> pb.ListPermitsResponse:
+        return await self._asked(self._stub.ListPermits, pb.ListPermitsRequest(**question))
+
+    async def pause(self, reason: str) -> pb.PauseResponse:
+        return await self._asked(self._stub.Pause, pb.PauseRequest(reason=reason))
+
+    async def resume(self) -> pb.ResumeResponse:
+        return await self._asked(self._stub.Resume, pb.ResumeRequest())
+
+    async def _asked(self, method: Any, request: Any) -> Any:
         try:
-            return await self._stub.SignMintPermit(request, timeout=CALL_TIMEOUT_S)
+            return await method(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise error_from_rpc(error) from error
 

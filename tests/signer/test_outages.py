@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,9 +29,43 @@ def restartable(database: Database, tmp_path: Path) -> SignerProcess:
     return SignerProcess(settings, tmp_path / "log")
 
 
+@dataclass
+class Gate:
+    """Where a statement on `signer.permits` waits. When it opens, whoever waited goes on, or fails."""
+
+    connection: asyncpg.Connection
+
+    async def reached(self) -> None:
+        """Returns once somebody waits."""
+        sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"
+        async with asyncio.timeout(10):
+            while not await self.connection.fetchval(sql, GATE):  # noqa: ASYNC110  # no event tells of it
+                await asyncio.sleep(0.01)
+
+    async def let_through(self) -> None:
+        """The statement ends, and is committed, whoever asked for it. Returns once it has."""
+        await self.connection.execute("SELECT pg_advisory_unlock_all()")
+        await self._nobody_is_there()
+
+    async def turn_back(self) -> None:
+        """The statement is rolled back."""
+        waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        await self.connection.execute(waiting)
+        await self._nobody_is_there()
+
+    async def _nobody_is_there(self) -> None:
+        sql = (
+            "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle'"
+            " AND datname = current_database() AND application_name = 'acesteps-signer'"
+        )
+        async with asyncio.timeout(10):
+            while await self.connection.fetchval(sql):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
 @contextlib.asynccontextmanager
-async def signatures_held_back(database: Database) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """No signature reaches the ledger within; what it yields waits until one has tried to."""
+async def held_back(database: Database, verb: str) -> AsyncIterator[Gate]:
+    """No `verb` (INSERT: reservation, UPDATE: signature) of a permit is done within, unless let through."""
     connection = await asyncpg.connect(database.superuser_dsn)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", GATE)
@@ -38,51 +73,73 @@ async def signatures_held_back(database: Database) -> AsyncIterator[Callable[[],
             f"""
             CREATE FUNCTION signer.wait_at_the_gate() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_advisory_xact_lock_shared({GATE}); RETURN NEW; END $$;
-            CREATE TRIGGER gate BEFORE UPDATE ON signer.permits
+            CREATE TRIGGER gate BEFORE {verb} ON signer.permits
             FOR EACH ROW EXECUTE FUNCTION signer.wait_at_the_gate();
             """
         )
-
-        async def reached() -> None:
-            sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"
-            while not await connection.fetchval(sql, GATE):  # noqa: ASYNC110  # no event tells of it
-                await asyncio.sleep(0.01)
-
-        yield lambda: asyncio.wait_for(reached(), 10)
-        # Whoever waits belongs to a process that is gone.
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        )
+        gate = Gate(connection)
+        yield gate
+        await gate.turn_back()
         await connection.execute("DROP FUNCTION signer.wait_at_the_gate CASCADE")
     finally:
         await connection.close()
 
 
-async def test_killed_between_commit_and_signature_asking_again_signs_the_same_permit(
-    restartable: SignerProcess, database: Database
+@dataclass(frozen=True)
+class Point:
+    """A moment at which the process is killed, and what must be in the ledger then."""
+
+    verb: str
+    committed: bool
+    rows: int
+    signed: bool
+    audited: int
+
+
+POINTS = {
+    "before_the_reservation_is_committed": Point("INSERT", False, rows=0, signed=False, audited=0),
+    "after_it_before_the_signature": Point("INSERT", True, rows=1, signed=False, audited=0),
+    "before_the_signature_is_committed": Point("UPDATE", False, rows=1, signed=False, audited=0),
+    "after_it_before_the_answer": Point("UPDATE", True, rows=1, signed=True, audited=1),
+}
+
+
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
+async def test_killed_at_any_point_asking_again_gives_the_one_permit(
+    restartable: SignerProcess, database: Database, point: Point
 ) -> None:
     request = request_for(statement())
     served = Served(restartable, database)
+    audited = "SELECT verdict FROM signer.audit WHERE audio_hash = $1 ORDER BY id"
     with restartable.running():
-        async with signatures_held_back(database) as reached, restartable.client() as signer:
+        async with held_back(database, point.verb) as gate, restartable.client() as signer:
             lost = asyncio.create_task(signer.permit(request))
-            await reached()
+            await gate.reached()
             restartable.kill()
             with pytest.raises(Unavailable):
                 await lost
-        (committed,) = await served.rows(request.audio_hash)
-        assert committed["signature"] is None
+            await (gate.let_through() if point.committed else gate.turn_back())
+        before = await served.rows(request.audio_hash)
+        assert len(before) == point.rows
+        assert [row["signature"] is not None for row in before] == [point.signed] * point.rows
+        assert len(await served.fetch(audited, request.audio_hash)) == point.audited
 
-        await asyncio.sleep(1.1)  # a new deadline would be another second's
+        if point.rows:
+            await asyncio.sleep(1.1)  # a new deadline would be another second's
         restartable.start()
         async with restartable.client() as signer:
             permit = await signer.permit(request)
             again = await signer.permit(request)
-    assert permit.deadline.seconds == committed["deadline"].timestamp()
-    assert (permit.repeated_permit, again.repeated_permit) == (False, True)
+    if before:
+        assert permit.deadline.seconds == before[0]["deadline"].timestamp()
+    if point.signed:
+        assert permit.signature == before[0]["signature"]
+    assert (permit.repeated_permit, again.repeated_permit) == (point.signed, True)
     assert again.signature == permit.signature
     (row,) = await served.rows(request.audio_hash)
     assert row["signature"] == permit.signature
+    verdicts = [line["verdict"] for line in await served.fetch(audited, request.audio_hash)]
+    assert verdicts == ["permitted"] + ["repeated"] * (2 if point.signed else 1)
 
 
 async def test_a_signature_that_the_ledger_does_not_take_is_not_given_out(
@@ -91,7 +148,7 @@ async def test_a_signature_that_the_ledger_does_not_take_is_not_given_out(
     request = request_for(statement())
     with restartable.running():
         async with restartable.client() as signer:
-            async with signatures_held_back(database):
+            async with held_back(database, "UPDATE"):
                 with pytest.raises(Unavailable) as refused:  # the statement timeout ends the wait
                     await signer.permit(request)
             assert refused.value.reason == "LEDGER_UNAVAILABLE"
@@ -145,8 +202,12 @@ async def test_without_postgresql_nothing_is_signed_and_with_it_all_goes_on(tmp_
     request = request_for(statement())
     data = tmp_path / "data"
     with local_postgres.start(data) as server:
-        dsn = server.create_database("ledger").signer_dsn
-        settings = write_files(tmp_path / "signer") | {"SIGNER_DATABASE_URL": dsn}
+        fresh = server.create_database("ledger")
+        # Nobody migrated it: the signer does, as the owner.
+        settings = write_files(tmp_path / "signer") | {
+            "SIGNER_DATABASE_URL": fresh.signer_dsn,
+            "SIGNER_OWNER_DATABASE_URL": fresh.signer_owner_dsn,
+        }
         signer = SignerProcess(settings, tmp_path / "log")
         with signer.running():
             async with signer.client() as client:

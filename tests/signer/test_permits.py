@@ -1,8 +1,10 @@
 """Permits over real gRPC from the real process: good for the contract, one per recording, the same again."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.request import urlopen
 
 import asyncpg
@@ -23,7 +25,7 @@ from tests.signer.attested import (
     request_for,
     statement,
 )
-from tests.signer.process import Client, Served
+from tests.signer.process import Client, Served, SignerProcess
 
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
@@ -138,15 +140,30 @@ async def test_a_song_edited_31_times_is_permitted_when_every_link_is_attested(s
     assert len(permit.signature) == 65
 
 
-async def test_50_concurrent_requests_for_one_song_give_exactly_one_permit(
+async def test_200_concurrent_requests_for_one_song_give_exactly_one_permit(
     signer: Client, served: Served
 ) -> None:
     request = request_for(statement())
-    permits = await asyncio.gather(*(signer.permit(request) for _ in range(50)))
+    permits = await asyncio.gather(*(signer.permit(request) for _ in range(200)))
     assert len({(p.signature, p.deadline.seconds) for p in permits}) == 1
     assert sum(not p.repeated_permit for p in permits) == 1
     rows = await served.rows(request.audio_hash)
     assert [row["signature"] for row in rows] == [permits[0].signature]
+    verdicts = await served.fetch(
+        "SELECT verdict FROM signer.audit WHERE audio_hash = $1", request.audio_hash
+    )
+    assert Counter(row["verdict"] for row in verdicts) == {"permitted": 1, "repeated": 199}
+
+
+async def test_two_signers_asked_for_one_song_at_once_give_one_permit(served: Served, tmp_path: Path) -> None:
+    request = request_for(statement())
+    with SignerProcess(served.process.settings, tmp_path / "log").running() as second:
+        async with served.process.client() as one, second.client() as other:
+            asked = [client.permit(request) for _ in range(100) for client in (one, other)]
+            permits = await asyncio.gather(*asked)
+    assert len({(p.signature, p.deadline.seconds) for p in permits}) == 1
+    assert sum(not p.repeated_permit for p in permits) == 1
+    assert len(await served.rows(request.audio_hash)) == 1
 
 
 async def test_of_50_concurrent_requests_for_different_identities_one_is_permitted(
@@ -196,7 +213,9 @@ async def test_verdicts_are_counted_and_the_log_names_hashes_only(signer: Client
         'acesteps_signer_permits_total{reason="",verdict="repeated"}',
         'acesteps_signer_permits_total{reason="ALREADY_PERMITTED",verdict="refused"}',
         "acesteps_signer_sign_seconds_count",
+        'acesteps_signer_permit_seconds_count{verdict="permitted"}',
         "acesteps_signer_ledger_up 1.0",
+        "acesteps_signer_paused 0.0",
         "acesteps_signer_trust_bundle_version",
     ):
         assert line in metrics

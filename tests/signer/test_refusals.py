@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from acesteps.signer.v1 import signer_service_pb2 as pb
 from deploy.local.postgres import Database
 from services.common.cid import raw_cid
 from services.common.errors import FailedPrecondition, InvalidField
 from services.common.provenance import AttestationKey
-from services.signer.policy import SCOPE_RULES, SONG_RULES
+from services.signer.policy import CONDITIONS, LEDGER_CONDITIONS
 from tests.signer.attested import CREATOR, Pod, metadata_of, request_for, statement, write_bundle
 from tests.signer.hostile import HOSTILE, HOSTILE_ON_MAINNET, Build, Request, asked, document
 from tests.signer.process import Client, Served, SignerProcess, write_files
@@ -33,6 +34,9 @@ async def expect_refusal(served: Served, request: Request, reason: str, rule: st
             await signer.permit(request)
     assert (refused.value.reason, refused.value.metadata["rule"]) == (reason, rule)
     assert await served.rows(request.audio_hash) == []
+    (line,) = await served.fetch("SELECT * FROM signer.audit WHERE audio_hash = $1", request.audio_hash)
+    assert (line["verdict"], line["reason"], line["rule"]) == ("refused", reason, rule)
+    assert line["signer"] is None
 
 
 @pytest.mark.parametrize(("reason", "rule", "build"), cases(HOSTILE))
@@ -42,9 +46,9 @@ async def test_a_hostile_request_is_refused_with_its_reason(
     await expect_refusal(served, build(), reason, rule)
 
 
-def test_every_rule_has_a_hostile_request() -> None:
-    rules = {rule.name for rule in (*SCOPE_RULES, *SONG_RULES)} | {"attestation"}
-    assert {rule for _, rule in (*HOSTILE, *HOSTILE_ON_MAINNET)} == rules
+def test_every_condition_of_a_request_has_a_hostile_one() -> None:
+    conditions = {(c.reason, c.name) for c in CONDITIONS if c not in LEDGER_CONDITIONS}
+    assert {*HOSTILE, *HOSTILE_ON_MAINNET} == conditions
 
 
 MALFORMED: Mapping[str, tuple[str, str, Callable[[], Request]]] = {
@@ -71,6 +75,12 @@ MALFORMED: Mapping[str, tuple[str, str, Callable[[], Request]]] = {
     "long_hash": ("audio_hash", "TOO_LONG", asked(audio_hash=b"\1" * 33)),
     "unknown_format": ("format", "UNKNOWN_VALUE", asked(format=7)),
     "no_chain": ("chain_id", "REQUIRED", asked(chain_id=0)),
+    "chain_beyond_eip2294": ("chain_id", "MALFORMED", asked(chain_id=2**63)),
+    "chain_beyond_any_column": ("chain_id", "MALFORMED", asked(chain_id=2**64 - 1)),
+    "to_with_a_nul": ("to", "MALFORMED", asked(to=CREATOR[:-1] + "\0")),
+    "contract_too_short": ("contract", "MALFORMED", asked(contract=CREATOR[:-2])),
+    "contract_too_long": ("contract", "TOO_LONG", asked(contract=CREATOR + "00")),
+    "no_contract": ("contract", "REQUIRED", asked(contract="")),
     "zero_contract": ("contract", "MALFORMED", asked(contract=ZERO)),
 }
 
@@ -85,6 +95,8 @@ async def test_a_malformed_field_is_named_with_its_limit(
     assert (refused.value.field, refused.value.reason) == (field, reason)
     assert refused.value.limit
     assert await served.rows(request.audio_hash) == []
+    newest = (await signer.list(page_size=1)).entries[0]
+    assert (newest.verdict, newest.reason, newest.rule) == (pb.VERDICT_REFUSED, reason, field)
 
 
 @pytest.fixture(scope="module")

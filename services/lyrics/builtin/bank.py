@@ -5,10 +5,11 @@ Knows the files' form and indexes endings by how they sound. Chooses nothing.
 
 import re
 import tomllib
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,17 @@ FILLERS = frozenset(
 )  # fmt: skip
 # Slots that follow the speaker.
 SPEAKER = frozenset(["I", "me", "my", "I'm", "I've", "I'll", "I'd", "was", "myself"])
+
+# A frame with one of these tells of the past; with one of the others it stands in no time.
+_PAST = re.compile(
+    r"\b(?:was|were|had|did|used|came|went|took|saw|heard|left|kept|met|found|lost|fell|wrote|spent|learned"
+    r"|gave|ran|sent|threw|told|sang|knew|got|made|held|taught|bought|sold|stood|sat|burned|broke|closed"
+    r"|dropped|passed|counted|walked|turned|followed|carried|chased|packed|watched|waited|buried|carved"
+    r"|searched|traded|promised|wanted|asked|prayed|mistook|grew|dreamed|kissed|lit|shared|looked|smiled"
+    r"|laughed|stopped|swore|crossed|wore|began|changed|built|named|drove|thought|said)\b|\{was\}|\{kept\}"
+    r"|\{(?:ago|did|done|deed)\}$"
+)
+_TIMELESS = re.compile(r"\b(?:would|could|will|gonna)\b|\{I'(?:ll|d)\}|you'll|\{(?:do|do_any)\}$")
 
 RhymeKey = tuple[str, ...]
 
@@ -77,6 +89,7 @@ class Frame:
     tags: frozenset[str]
     slot: str
     fillers: tuple[str, ...]
+    tense: str = ""  # "past", "present", or "" for a line that goes with both
 
     def takes(self, kind: str, fits_anyone: bool) -> bool:
         """Whether endings of a kind complete this frame grammatically."""
@@ -197,6 +210,12 @@ def sound(text: str) -> tuple[str, RhymeKey, RhymeKey]:
     return word, usual.rhyme_key, usual.onset
 
 
+@lru_cache(maxsize=65_536)
+def code(text: str) -> int:
+    """A number for a piece of the bank, the same in every process."""
+    return zlib.crc32(text.encode())
+
+
 def _frames() -> Iterator[Frame]:
     for number, line in _lines("frames.txt"):
         roles, _, rest = line.partition(":")
@@ -205,7 +224,20 @@ def _frames() -> Iterator[Frame]:
             unknown = set(slots[:-1]) - FILLERS or set(slots[-1:]) - SLOT_KINDS.keys() - ANYONE_KINDS.keys()
             if unknown or not slots or not entry.text.endswith("{" + slots[-1] + "}"):
                 raise ValueError(f"frames.txt:{number}: a frame has known slots and ends in an ending")
-            yield Frame(entry.text, frozenset(roles.strip()), entry.tags, slots[-1], tuple(slots[:-1]))
+            yield Frame(
+                entry.text,
+                frozenset(roles.strip()),
+                entry.tags,
+                slots[-1],
+                tuple(slots[:-1]),
+                _tense(entry.text),
+            )
+
+
+def _tense(text: str) -> str:
+    if _TIMELESS.search(text):
+        return ""
+    return "past" if _PAST.search(text) else "present"
 
 
 def _kinds(name: str, kinds: frozenset[str]) -> Iterator[tuple[str, Entry]]:

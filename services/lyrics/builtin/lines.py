@@ -5,17 +5,18 @@ Knows what a line is made of. Knows nothing of the lines around it.
 
 import random
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
 from services.lyrics import pronunciation
-from services.lyrics.builtin import bank
-from services.lyrics.builtin.bank import SLOT, Ending, Frame, Hook, RhymeKey, sound
-from services.lyrics.builtin.palette import Palette, syllables
+from services.lyrics.builtin import bank, meter
+from services.lyrics.builtin.bank import SLOT, Ending, Entry, Frame, RhymeKey, sound
+from services.lyrics.builtin.palette import Palette, Spot, syllables
 
 _TOPICAL = 2.5  # liking above which a piece is about the song's subjects
 _STEM = 4  # letters that tell images apart: "dream" and "dreaming" are one
+# By number of fillers: one in as many lines is a song's own to say.
+_SHARES = (24, 6, 3)
 _ARTICLE = re.compile(r"\b([Aa])n? (?=([A-Za-z']+))")
 _QUESTION = re.compile(
     r"^(?:what|who|whose|why|how|where|was|were|is|isn't|did|do|does|will|won't|would|could"
@@ -25,7 +26,7 @@ _QUESTION = re.compile(
 
 @dataclass(frozen=True)
 class Written:
-    """A finished line and what it was made of; `frame` is empty for a hook."""
+    """A finished line and what it was made of; `frame` is empty for a line that was given."""
 
     text: str
     syllables: int
@@ -34,30 +35,54 @@ class Written:
     onset: RhymeKey
     stems: frozenset[str]  # of the words with an image
     opening: tuple[str, ...]  # the first two words
+    beat: str  # see `meter`
     frame: str = ""
     kind: str = ""  # of the ending
     ending: str = ""
     lead: str = ""
+    tense: str = ""  # of the frame
+    other_keys: frozenset[RhymeKey] = frozenset()
     topical: int = 0  # pieces that belong to the song's subjects
+    own: bool = False  # says a word of the theme in one of its pieces
+
+
+def draw(spot: Spot, ending: Ending, palette: Palette, rng: random.Random) -> Written | None:
+    """A line of a frame that leads to the ending, drawn by the song's taste.
+
+    None when what was drawn is not among the song's share of lines, or says an image or the speaker twice.
+    """
+    source = palette.source(spot)
+    frame = source.frames(ending).draw(rng)
+    entries = [source.fillers[kind].draw(rng) for kind in frame.fillers]
+    if not spot.by and not _is_shared(frame, ending, entries, palette.plan.share):
+        return None
+    return fill(frame, ending, entries, spot, palette, rng)
+
+
+def _is_shared(frame: Frame, ending: Ending, entries: list[Entry], share: int) -> bool:
+    """Whether a line is in the song's share. Of lines with few pieces every song has a small share, so that
+    songs do not say the same ones."""
+    parts = _SHARES[min(len(entries), len(_SHARES) - 1)]
+    number = bank.code(frame.text) + 7 * bank.code(ending.text)
+    number += sum(i * bank.code(entry.text) for i, entry in enumerate(entries, start=11))
+    return (number ^ share) % parts == 0
 
 
 def fill(
-    frame: Frame, ending: Ending, palette: Palette, used_leads: Collection[str], rng: random.Random
+    frame: Frame, ending: Ending, entries: list[Entry], spot: Spot, palette: Palette, rng: random.Random
 ) -> Written | None:
     """The frame with its slots filled; None when an image or the speaker would stand in it twice."""
-    theme, say = palette.plan.theme, palette.plan.speaker.say
-    themed = {"theme": theme.phrase, "call": theme.call}
-    entries = [palette.fillers[kind].draw(rng) for kind in frame.fillers]
+    plan = palette.plan
+    say = plan.speaker.say
+    themed = {"theme": spot.phrase, "call": spot.call}
     pieces = [*(say(entry.text) for entry in entries), say(ending.text)]
     rest = iter(pieces)
     text = SLOT.sub(lambda slot: themed.get(slot[1]) or next(rest), say(frame.text))
     pieces += [phrase for slot, phrase in themed.items() if f"{{{slot}}}" in frame.text]
     count = syllables(say(frame.text)) + sum(map(syllables, pieces))
     lead = _lead(count, frame, palette, rng)
-    if lead in used_leads:
-        lead = ""
     if lead:
-        text, count = f"{say(lead)} {text}", palette.plan.syllables
+        text, count = f"{say(lead)} {text}", plan.syllables
     words = pronunciation.words(text)
     stems = _stems(words)
     twice = max(words.count("me"), words.count("us")) > 1 or any(a == b for a, b in pairwise(words))
@@ -74,24 +99,20 @@ def fill(
         onset=ending.onset,
         stems=frozenset(stems),
         opening=tuple(words[:2]),
+        beat=meter.stresses(words),
         frame=frame.text,
         kind=ending.kind,
         ending=ending.text,
         lead=lead,
+        tense=frame.tense,
+        other_keys=ending.other_keys,
         topical=sum(palette.liking(piece) > _TOPICAL for piece in tags),
+        own=any(map(plan.is_own, pieces[: len(entries) + 1])),
     )
 
 
-def hook_line(hook: Hook, palette: Palette) -> Written:
-    """The hook as a line; one that is too short for the song's meter is said twice, or begins with "Oh"."""
-    text = palette.plan.speaker.say(hook.text.replace("{theme}", palette.plan.theme.phrase))
-    own = syllables(text)
-    missing = palette.plan.syllables - own
-    again = text if text.startswith("I ") else text[:1].lower() + text[1:]
-    if missing >= own - 1:
-        text = f"{text}, {again}"
-    elif missing >= 2:
-        text = f"Oh, {again}" if missing == 2 else f"Oh, oh, {again}"
+def given(text: str) -> Written:
+    """A line whose words are settled: a hook, a refrain."""
     word, key, onset = sound(text)
     words = pronunciation.words(text)
     return Written(
@@ -102,6 +123,7 @@ def hook_line(hook: Hook, palette: Palette) -> Written:
         onset=onset,
         stems=frozenset(_stems(words)),
         opening=tuple(words[:2]),
+        beat=meter.stresses(words),
     )
 
 

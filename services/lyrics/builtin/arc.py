@@ -1,4 +1,4 @@
-"""The arc of a song: which section sets the scene, which one turns to the past or the future, which contrasts.
+"""The arc of a song: which section sets the scene, which turns to past or future, which contrasts.
 
 Knows sections and what kinds of lines tell which part of a story. Writes no words.
 """

@@ -216,6 +216,12 @@ def code(text: str) -> int:
     return zlib.crc32(text.encode())
 
 
+@lru_cache(maxsize=65_536)
+def spoken(text: str) -> tuple[str, ...]:
+    """The words of a piece of the bank that stand in it for every song."""
+    return tuple(pronunciation.words(SLOT.sub(" ", text)))
+
+
 def _frames() -> Iterator[Frame]:
     for number, line in _lines("frames.txt"):
         roles, _, rest = line.partition(":")

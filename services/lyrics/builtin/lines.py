@@ -3,7 +3,6 @@
 Knows what a line is made of. Knows nothing of the lines around it.
 """
 
-import random
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,8 +14,6 @@ from services.lyrics.builtin.palette import Palette, Spot, syllables
 
 _TOPICAL = 2.5  # liking above which a piece is about the song's subjects
 _STEM = 4  # letters that tell images apart: "dream" and "dreaming" are one
-# By number of fillers: one in as many lines is a song's own to say.
-_SHARES = (24, 6, 3)
 _ARTICLE = re.compile(r"\b([Aa])n? (?=([A-Za-z']+))")
 _QUESTION = re.compile(
     r"^(?:what|who|whose|why|how|where|was|were|is|isn't|did|do|does|will|won't|would|could"
@@ -46,43 +43,30 @@ class Written:
     own: bool = False  # says a word of the theme in one of its pieces
 
 
-def draw(spot: Spot, ending: Ending, palette: Palette, rng: random.Random) -> Written | None:
-    """A line of a frame that leads to the ending, drawn by the song's taste.
-
-    None when what was drawn is not among the song's share of lines, or says an image or the speaker twice.
-    """
-    source = palette.source(spot)
-    frame = source.frames(ending).draw(rng)
-    entries = [source.fillers[kind].draw(rng) for kind in frame.fillers]
-    if not spot.by and not _is_shared(frame, ending, entries, palette.plan.share):
-        return None
-    return fill(frame, ending, entries, spot, palette, rng)
-
-
-def _is_shared(frame: Frame, ending: Ending, entries: list[Entry], share: int) -> bool:
-    """Whether a line is in the song's share. Of lines with few pieces every song has a small share, so that
-    songs do not say the same ones."""
-    parts = _SHARES[min(len(entries), len(_SHARES) - 1)]
-    number = bank.code(frame.text) + 7 * bank.code(ending.text)
-    number += sum(i * bank.code(entry.text) for i, entry in enumerate(entries, start=11))
-    return (number ^ share) % parts == 0
+def sung_syllables(
+    frame: Frame, ending: Ending, entries: tuple[Entry, ...], spot: Spot, palette: Palette
+) -> int:
+    """Syllables of the line that `fill` would make of these, without a lead."""
+    texts = (frame.text, ending.text, *(entry.text for entry in entries))
+    count = sum(syllables(palette.say(text)) for text in texts)
+    if spot.phrase and "{theme}" in frame.text:
+        count += syllables(spot.phrase)
+    if spot.call and "{call}" in frame.text:
+        count += syllables(spot.call)
+    return count
 
 
 def fill(
-    frame: Frame, ending: Ending, entries: list[Entry], spot: Spot, palette: Palette, rng: random.Random
+    frame: Frame, ending: Ending, entries: tuple[Entry, ...], spot: Spot, palette: Palette, lead: str = ""
 ) -> Written | None:
     """The frame with its slots filled; None when an image or the speaker would stand in it twice."""
-    plan = palette.plan
-    say = plan.speaker.say
+    say = palette.say
+    rest = iter([*(say(entry.text) for entry in entries), say(ending.text)])
     themed = {"theme": spot.phrase, "call": spot.call}
-    pieces = [*(say(entry.text) for entry in entries), say(ending.text)]
-    rest = iter(pieces)
     text = SLOT.sub(lambda slot: themed.get(slot[1]) or next(rest), say(frame.text))
-    pieces += [phrase for slot, phrase in themed.items() if f"{{{slot}}}" in frame.text]
-    count = syllables(say(frame.text)) + sum(map(syllables, pieces))
-    lead = _lead(count, frame, palette, rng)
+    count = sung_syllables(frame, ending, entries, spot, palette)
     if lead:
-        text, count = f"{say(lead)} {text}", plan.syllables
+        text, count = f"{say(lead)} {text}", count + syllables(say(lead))
     words = pronunciation.words(text)
     stems = _stems(words)
     twice = max(words.count("me"), words.count("us")) > 1 or any(a == b for a, b in pairwise(words))
@@ -107,7 +91,7 @@ def fill(
         tense=frame.tense,
         other_keys=ending.other_keys,
         topical=sum(palette.liking(piece) > _TOPICAL for piece in tags),
-        own=any(map(plan.is_own, pieces[: len(entries) + 1])),
+        own=any(map(palette.plan.is_own, (ending.text, *(entry.text for entry in entries)))),
     )
 
 
@@ -125,14 +109,6 @@ def given(text: str) -> Written:
         opening=tuple(words[:2]),
         beat=meter.stresses(words),
     )
-
-
-def _lead(count: int, frame: Frame, palette: Palette, rng: random.Random) -> str:
-    """An opening such as "Truth be told," for a line that is too short in a song of long lines, or ""."""
-    missing = palette.plan.syllables - count
-    if not palette.plan.taste.rap or missing not in palette.leads or "ask" in frame.tags:
-        return ""
-    return palette.leads[missing].draw(rng).text
 
 
 def _stems(words: list[str]) -> list[str]:

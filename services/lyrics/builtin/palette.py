@@ -4,21 +4,24 @@ Knows weights and syllables. Keeps no memory of what was drawn.
 """
 
 import random
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Generic, TypeVar
 
 from services.lyrics import pronunciation
-from services.lyrics.builtin.bank import SLOT, SPEAKER, Bank, Ending, Entry, Frame, RhymeKey
+from services.lyrics.builtin.bank import SLOT, SPEAKER, Bank, Ending, Entry, Frame, code
 from services.lyrics.builtin.plan import SongPlan
 
 _Item = TypeVar("_Item", Ending, Entry, Frame)
 
 _ANCHOR_FACTOR = 5.0  # how much likelier the song's own words are than others of their kind
 _THEME_FACTOR = 4.0  # and what says a word of the theme itself
+# By number of fillers: one in as many lines is a song's own to say.
+_SHARES = (24, 7, 3)
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
 
 
@@ -29,8 +32,12 @@ class Urn(Generic[_Item]):
     items: tuple[_Item, ...]
     sums: tuple[float, ...]
 
+    @property
+    def total(self) -> float:
+        return self.sums[-1] if self.sums else 0.0
+
     def draw(self, rng: random.Random) -> _Item:
-        return rng.choices(self.items, cum_weights=self.sums)[0]
+        return self.items[min(bisect(self.sums, rng.random() * self.sums[-1]), len(self.items) - 1)]
 
     @classmethod
     def of(cls, weighted: Iterable[tuple[_Item, float]]) -> "Urn[_Item]":
@@ -53,49 +60,105 @@ class Spot:
     by: str = ""
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Endings of one sound with their weights; `rhymes` is how many of them truly rhyme with one another."""
+
+    endings: tuple[tuple[Ending, float], ...]
+    weight: float
+    rhymes: int
+
+    @classmethod
+    def of(cls, endings: tuple[tuple[Ending, float], ...]) -> "Choice":
+        onsets = {ending.onset for ending, _ in endings}
+        return cls(endings, sum(weight for _, weight in endings), len(onsets))
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Frames for one use of endings: with nothing but the ending, by the part of the bank that they are
+    in; and with fillers."""
+
+    bare: tuple[Urn[Frame], ...]
+    filled: Urn[Frame]
+
+
 class Source:
-    """What a spot can draw from: endings by their sound, and the frames that each completes."""
+    """What a spot can draw from: endings by their sound, the frames that each completes, their fillers.
+
+    A line is in a song's share of the bank when the codes of its pieces and of the seed, added up, leave no
+    remainder; songs of different seeds so say different lines. Of lines with few pieces, which come up
+    most, the share is smallest. What is drawn here is in the share, but for words that must be said.
+    """
 
     def __init__(self, palette: "Palette", spot: Spot) -> None:
         self._palette, self._spot = palette, spot
-        self._frames: dict[tuple[str, bool], Urn[Frame]] = {}
-        self.fillers = palette.fillers
+        self._frames: dict[tuple[str, bool], _Frames] = {}
+        self._told: dict[str, Urn[Entry]] = {}
         if spot.by == "filler":
-            self.fillers = palette.fillers | {
-                kind: found
-                for kind, urn in palette.fillers.items()
-                if (found := Urn.of((e, 1.0) for e in urn.items if says(e.text, spot.word))).items
-            }
+            for kind, urn in palette.fillers.items():
+                if (told := Urn.of((e, 1.0) for e in urn.items if says(e.text, spot.word))).items:
+                    self._told[kind] = told
         self.endings = {
-            key: found
+            key: Choice.of(found)
             for key, endings in palette.endings.items()
             if (found := tuple((e, weight) for e, weight in endings if self._takes(e)))
         }
 
-    def frames(self, ending: Ending) -> Urn[Frame]:
-        """Frames of the spot's role that the ending completes."""
+    def draw(self, ending: Ending, rng: random.Random) -> tuple[Frame, tuple[Entry, ...]] | None:
+        """A frame that the ending completes, and what fills it; None when the draw leaves the share."""
+        number = self._palette.plan.share + code(ending.text)
+        frames = self._frames_for(ending)
+        bare, filled = frames.bare[-number % _SHARES[0]], frames.filled
+        if not bare.total + filled.total:
+            return None
+        urn = bare if rng.random() * (bare.total + filled.total) < bare.total else filled
+        frame = urn.draw(rng)
+        number += code(frame.text)
+        entries: list[Entry] = []
+        for kind in frame.fillers:
+            last = len(entries) == len(frame.fillers) - 1
+            fillers = self._told.get(kind)
+            if fillers is None:
+                parts = _SHARES[min(len(frame.fillers), len(_SHARES) - 1)]
+                fillers = (
+                    self._palette.shared(kind, parts, -number % parts)
+                    if last
+                    else self._palette.fillers[kind]
+                )
+                if not fillers.items:
+                    return None
+            entries.append(fillers.draw(rng))
+            number += len(entries) * code(entries[-1].text)
+        return frame, tuple(entries)
+
+    def _frames_for(self, ending: Ending) -> "_Frames":
         use = ending.kind, ending.fits_anyone
         if use not in self._frames:
-            self._frames[use] = Urn.of(
-                (frame, self._palette.weight(frame))
-                for frame in self._palette.words.frames.get((self._spot.role, *use), ())
-                if self._fits(frame)
+            spot, weight = self._spot, self._palette.weight
+            fitting = [f for f in self._palette.words.frames.get((spot.role, *use), ()) if self._fits(f)]
+            bare = [(f, weight(f)) for f in fitting if not f.fillers]
+            # What must be said is said by whom it may: there are few such lines.
+            free = bool(spot.phrase or spot.call or spot.by)
+            self._frames[use] = _Frames(
+                tuple(
+                    Urn.of((f, w) for f, w in bare if free or code(f.text) % _SHARES[0] == part)
+                    for part in range(_SHARES[0])
+                ),
+                Urn.of((f, weight(f)) for f in fitting if f.fillers),
             )
         return self._frames[use]
 
     def _fits(self, frame: Frame) -> bool:
         if self._spot.by == "frame":
-            return says(self._palette.plan.speaker.say(frame.text), self._spot.word)
-        if self._spot.by == "filler":
-            return any(self.fillers[kind] is not self._palette.fillers[kind] for kind in frame.fillers)
-        return True
+            return says(self._palette.say(frame.text), self._spot.word)
+        return self._spot.by != "filler" or not self._told.keys().isdisjoint(frame.fillers)
 
     def _takes(self, ending: Ending) -> bool:
-        if self._spot.by == "ending" and not says(
-            self._palette.plan.speaker.say(ending.text), self._spot.word
-        ):
+        if self._spot.by == "ending" and not says(self._palette.say(ending.text), self._spot.word):
             return False
-        return bool(self.frames(ending).items)
+        frames = self._frames_for(ending)
+        return bool(frames.filled.items) or any(urn.items for urn in frames.bare)
 
 
 class Palette:
@@ -106,6 +169,10 @@ class Palette:
         self.words = words
         # Most of the bank shares a few hundred sets of tags.
         self.liking = cache(plan.taste.liking)
+        self.say = cache(plan.speaker.say)
+        self.weight = cache(self._weight)
+        self.shared = cache(self._shared)
+        self.source = cache(lambda spot: Source(self, spot))
         self.fillers = {
             kind: Urn.of(
                 (entry, self.weight(entry) * (_ANCHOR_FACTOR if entry.text in plan.anchors else 1.0))
@@ -118,12 +185,17 @@ class Palette:
             for key, endings in words.endings.items()
         }
         self.leads = {count: urn for count, urn in self._leads().items() if urn.items}
-        self.source = cache(lambda spot: Source(self, spot))
 
-    def weight(self, piece: Ending | Entry | Frame) -> float:
+    def _shared(self, kind: str, parts: int, part: int) -> Urn[Entry]:
+        """The fillers of a kind whose codes are in one of so many parts."""
+        urn = self.fillers[kind]
+        weights = (b - a for a, b in pairwise((0.0, *urn.sums)))
+        return Urn.of((e, w) for e, w in zip(urn.items, weights, strict=True) if code(e.text) % parts == part)
+
+    def _weight(self, piece: Ending | Entry | Frame) -> float:
         """How likely a piece is drawn: 0 for one that this song cannot say."""
         weight = self.liking(piece.tags)
-        if not weight or self.plan.avoided.in_text(self.plan.speaker.say(piece.text)):
+        if not weight or self.plan.avoided.in_text(self.say(piece.text)):
             return 0.0
         if isinstance(piece, Frame):
             if not all(self.fillers[kind].items for kind in piece.fillers):
@@ -134,7 +206,7 @@ class Palette:
     def _leads(self) -> dict[int, Urn[Entry]]:
         by_count: dict[int, list[Entry]] = defaultdict(list)
         for lead in self.words.leads:
-            by_count[syllables(self.plan.speaker.say(lead.text))].append(lead)
+            by_count[syllables(self.say(lead.text))].append(lead)
         return {
             count: Urn.of((lead, self.weight(lead)) for lead in leads) for count, leads in by_count.items()
         }

@@ -126,7 +126,7 @@ class SongPlan:
 
     def is_own(self, text: str) -> bool:
         """Whether a piece says a word of the theme."""
-        return bool(self.own) and any(bases(word) & self.own for word in pronunciation.words(text))
+        return bool(self.own) and any(bases(word) & self.own for word in bank.spoken(text))
 
     @property
     def hook_text(self) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.lyrics.builtin import meter
-from services.lyrics.builtin.bank import RhymeKey
-from services.lyrics.builtin.lines import Written, draw
-from services.lyrics.builtin.palette import Palette, Spot, Urn
+from services.lyrics.builtin.bank import Ending, Frame, RhymeKey
+from services.lyrics.builtin.lines import Written, fill, sung_syllables
+from services.lyrics.builtin.palette import Palette, Spot, Urn, syllables
 
 _BEAM = 24
 # Lines to choose from: for a place, for every further place of the same kind, draws for each of them.
-_POOL, _POOL_MORE, _DRAWS = 22, 6, 10
+_POOL, _POOL_MORE, _DRAWS = 18, 6, 8
 _ATTEMPTS = 12
 _SAME_SOUND = 0.15  # how much less likely a sound is for every time that the song has had it
 _COOLDOWN = 64  # lines before a frame may come back
@@ -111,10 +111,9 @@ def _rhymes(
         for key in options[0]:
             if key[0] in near or key in chosen.values() or not all(key in option for option in options):
                 continue
-            widest = max((option[key] for option in options), key=len)
-            if min(len(widest), len({ending.onset for ending, _ in widest})) < needed:
+            if max(option[key].rhymes for option in options) < needed:
                 continue
-            liked = min(sum(weight for _, weight in option[key]) for option in options)
+            liked = min(option[key].weight for option in options)
             weights[key] = liked**0.5 * _SAME_SOUND ** memory.rhymes[key]
         if not weights:
             return None
@@ -196,32 +195,45 @@ class _Search:
     def _drawn(self, spot: Spot, letter: str, count: int) -> list[Written]:
         """Lines that could stand in a place: right rhyme, right grammar, in meter, nothing said twice."""
         elsewhere = [key for other, key in self.rhymes.items() if other != letter]
+        choice = self.palette.source(spot).endings.get(self.rhymes[letter])
         urn = Urn.of(
             (ending, weight)
-            for ending, weight in self.palette.source(spot).endings.get(self.rhymes[letter], ())
+            for ending, weight in (choice.endings if choice else ())
             if ending.other_keys.isdisjoint(elsewhere)
             and not (self.fresh and not spot.by and ending.text in self.memory.endings)
         )
         found: dict[str, Written] = {}
-        wanted = 2 * (_POOL + _POOL_MORE * (count - 1))
+        wanted = 3 * (_POOL + _POOL_MORE * (count - 1)) // 2
         for _ in range(_DRAWS * wanted if urn.items else 0):
-            line = draw(spot, urn.draw(self.rng), self.palette, self.rng)
-            if line and self._is_usable(line, spot):
+            line = self._line(spot, urn.draw(self.rng))
+            if line:
                 found[line.text] = line
                 if len(found) == wanted:
                     break
         return list(found.values())
 
-    def _is_usable(self, line: Written, spot: Spot) -> bool:
+    def _line(self, spot: Spot, ending: Ending) -> Written | None:
+        """A line that leads to the ending; None when what was drawn is out of meter or was just said."""
         plan, memory = self.palette.plan, self.memory
-        if not plan.least <= line.syllables <= plan.most:
-            return False
+        drawn = self.palette.source(spot).draw(ending, self.rng)
+        if not drawn or not memory.has_cooled(drawn[0].text, _COOLDOWN if self.fresh else 2):
+            return None
+        frame, entries = drawn
+        count = sung_syllables(frame, ending, entries, spot, self.palette)
+        lead = self._lead(plan.syllables - count, frame)
+        if lead:
+            count += syllables(self.palette.say(lead))
         allowed = self.slack + (plan.syllables >= 10) + 3 * bool(spot.phrase)
-        if abs(line.syllables - plan.syllables) > allowed:
-            return False
-        return memory.has_cooled(line.frame, _COOLDOWN if self.fresh else 2) and not (
-            line.lead and line.lead in memory.leads
-        )
+        if abs(count - plan.syllables) > allowed or not plan.least <= count <= plan.most:
+            return None
+        return fill(frame, ending, entries, spot, self.palette, lead)
+
+    def _lead(self, missing: int, frame: Frame) -> str:
+        """An opening such as "Truth be told," for a line that is too short in a song of long lines, or ""."""
+        if not self.palette.plan.taste.rap or missing not in self.palette.leads or "ask" in frame.tags:
+            return ""
+        lead = self.palette.leads[missing].draw(self.rng).text
+        return "" if lead in self.memory.leads else lead
 
     def _worth(self, line: Written) -> float:
         """How good a line is by itself: meter, subject, image, novelty, and some chance."""

@@ -37,6 +37,7 @@ _ROLES = {
     SectionTag.BRIDGE: "b",
     SectionTag.OUTRO: "o",
 }
+_THEME_AGAIN = 0.4  # songs that name the theme in the first verse although the chorus does
 _HOOKED = (SectionTag.CHORUS, SectionTag.HOOK)
 
 
@@ -72,6 +73,7 @@ class _Song:
         self._orders = {
             section.tag: plan.schemes[_ROLES.get(section.tag, "v")] for section in sections if section.lines
         }
+        self._themed = self._place_of_theme()
         self._required = self._shared_out(brief)
 
     def section(self, index: int) -> tuple[str, tuple[Written, ...]]:
@@ -129,9 +131,8 @@ class _Song:
             themed[0] = given(plan.hook_text)
         elif section.tag in _HOOKED and plan.calls:
             themed[0] = Spot("h", call=plan.theme.call)
-        elif index in self._verses()[:2] and plan.theme.phrase:
-            place = self._rng.randrange(section.lines - bool(refrain)) if section.lines > bool(refrain) else 0
-            themed[place] = Spot("t", phrase=plan.theme.phrase) if not refrain or place else themed[place]
+        elif index == self._themed and section.lines > bool(refrain):
+            themed[self._rng.randrange(section.lines - bool(refrain))] = Spot("t", phrase=plan.theme.phrase)
         for base in (themed, plain) if themed != plain else (plain,):
             yield from self._with_words(base, words, role)
 
@@ -156,8 +157,14 @@ class _Song:
                 places[place] = way[min(level, len(way) - 1)]
             yield tuple(places)
 
-    def _verses(self) -> list[int]:
-        return [i for i, section in enumerate(self._sections) if section.tag is SectionTag.VERSE]
+    def _place_of_theme(self) -> int | None:
+        """The section with a line about the theme: the first verse, seldom where the hook has it."""
+        plan = self._plan
+        hooked = any(section.tag in _HOOKED and section.lines for section in self._sections)
+        in_hook = hooked and (plan.calls or (plan.hook is not None and "{theme}" in plan.hook.text))
+        if not plan.theme.phrase or (in_hook and self._rng.random() > _THEME_AGAIN):
+            return None
+        return next((i for i, s in enumerate(self._sections) if s.lines and s.tag not in _HOOKED), None)
 
     def _shared_out(self, brief: Brief) -> dict[int, tuple[str, ...]]:
         """Section to the required words that it says: verses first, as evenly as there is room."""

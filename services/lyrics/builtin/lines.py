@@ -3,17 +3,20 @@
 Knows what a line is made of. Knows nothing of the lines around it.
 """
 
+import random
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
 from services.lyrics import pronunciation
 from services.lyrics.builtin import bank, meter
 from services.lyrics.builtin.bank import SLOT, Ending, Entry, Frame, RhymeKey, sound
-from services.lyrics.builtin.palette import Palette, Spot, syllables
+from services.lyrics.builtin.palette import Palette, Spot, Urn, syllables
 
 _TOPICAL = 2.5  # liking above which a piece is about the song's subjects
 _STEM = 4  # letters that tell images apart: "dream" and "dreaming" are one
+_CLAUSE_DRAWS, _CLAUSE_SYLLABLES = 600, range(4, 9)
 _ARTICLE = re.compile(r"\b([Aa])n? (?=([A-Za-z']+))")
 _QUESTION = re.compile(
     r"^(?:what|who|whose|why|how|where|was|were|is|isn't|did|do|does|will|won't|would|could"
@@ -40,6 +43,7 @@ class Written:
     tense: str = ""  # of the frame
     other_keys: frozenset[RhymeKey] = frozenset()
     topical: int = 0  # pieces that belong to the song's subjects
+    apt: bool = False  # its end belongs to them
     own: bool = False  # says a word of the theme in one of its pieces
 
 
@@ -66,7 +70,8 @@ def fill(
     text = SLOT.sub(lambda slot: themed.get(slot[1]) or next(rest), say(frame.text))
     count = sung_syllables(frame, ending, entries, spot, palette)
     if lead:
-        text, count = f"{say(lead)} {text}", count + syllables(say(lead))
+        text = f"{lead} {text}"
+        count += syllables(lead)
     words = pronunciation.words(text)
     stems = _stems(words)
     twice = max(words.count("me"), words.count("us")) > 1 or any(a == b for a, b in pairwise(words))
@@ -84,15 +89,34 @@ def fill(
         stems=frozenset(stems),
         opening=tuple(words[:2]),
         beat=meter.stresses(words),
-        frame=frame.text,
+        # A frame that adds no words is none that could be heard again.
+        frame=text if "short" in frame.tags else frame.text,
         kind=ending.kind,
         ending=ending.text,
         lead=lead,
         tense=frame.tense,
         other_keys=ending.other_keys,
         topical=sum(palette.liking(piece) > _TOPICAL for piece in tags),
+        apt=palette.liking(ending.tags) > _TOPICAL,
         own=any(map(palette.plan.is_own, (ending.text, *(entry.text for entry in entries)))),
     )
+
+
+def clauses_of(palette: Palette, rng: random.Random) -> dict[int, list[Written]]:
+    """Short lines by their syllables, to stand before others where lines are long."""
+    spot = Spot("v")
+    choices = list(palette.source(spot).endings.values())
+    urn = Urn.of(pair for choice in choices for pair in choice.endings)
+    found: dict[int, list[Written]] = defaultdict(list)
+    for _ in range(_CLAUSE_DRAWS if urn.items else 0):
+        ending = urn.draw(rng)
+        drawn = palette.source(spot).draw(ending, rng)
+        if not drawn or drawn[0].tags & {"ask", "rap"}:
+            continue
+        count = sung_syllables(drawn[0], ending, drawn[1], spot, palette)
+        if count in _CLAUSE_SYLLABLES and (line := fill(drawn[0], ending, drawn[1], spot, palette)):
+            found[count].append(line)
+    return dict(found)
 
 
 def given(text: str) -> Written:
@@ -119,7 +143,8 @@ def _stems(words: list[str]) -> list[str]:
 def _finish(text: str) -> str:
     """Articles by sound ("an hour"), first letter a capital."""
     text = _ARTICLE.sub(lambda m: f"{m[1]}{'n' if _starts_with_vowel(m[2].lower()) else ''} ", text)
-    return text[:1].upper() + text[1:]
+    first = next((i for i, letter in enumerate(text) if letter.isalpha()), 0)
+    return text[:first] + text[first : first + 1].upper() + text[first + 1 :]
 
 
 def _starts_with_vowel(word: str) -> bool:

@@ -21,7 +21,7 @@ _Item = TypeVar("_Item", Ending, Entry, Frame)
 _ANCHOR_FACTOR = 5.0  # how much likelier the song's own words are than others of their kind
 _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 # By number of fillers: one in as many lines is a song's own to say.
-_SHARES = (24, 7, 3)
+_SHARES = (60, 20, 8)
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
 
 
@@ -62,16 +62,18 @@ class Spot:
 
 @dataclass(frozen=True)
 class Choice:
-    """Endings of one sound with their weights; `rhymes` is how many of them truly rhyme with one another."""
+    """Endings of one sound with their weights; `words` is how many end words they have, `rhymes` how many
+    of these truly rhyme with one another."""
 
     endings: tuple[tuple[Ending, float], ...]
     weight: float
+    words: int
     rhymes: int
 
     @classmethod
     def of(cls, endings: tuple[tuple[Ending, float], ...]) -> "Choice":
-        onsets = {ending.onset for ending, _ in endings}
-        return cls(endings, sum(weight for _, weight in endings), len(onsets))
+        words, onsets = {ending.word for ending, _ in endings}, {ending.onset for ending, _ in endings}
+        return cls(endings, sum(weight for _, weight in endings), len(words), len(onsets))
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class _Frames:
     in; and with fillers."""
 
     bare: tuple[Urn[Frame], ...]
+    all_bare: Urn[Frame]
     filled: Urn[Frame]
 
 
@@ -105,11 +108,14 @@ class Source:
             if (found := tuple((e, weight) for e, weight in endings if self._takes(e)))
         }
 
-    def draw(self, ending: Ending, rng: random.Random) -> tuple[Frame, tuple[Entry, ...]] | None:
-        """A frame that the ending completes, and what fills it; None when the draw leaves the share."""
+    def draw(
+        self, ending: Ending, rng: random.Random, *, shared: bool = True
+    ) -> tuple[Frame, tuple[Entry, ...]] | None:
+        """A frame that the ending completes, and what fills it; None when the draw leaves the share, which
+        it may unless `shared`."""
         number = self._palette.plan.share + code(ending.text)
         frames = self._frames_for(ending)
-        bare, filled = frames.bare[-number % _SHARES[0]], frames.filled
+        bare, filled = frames.bare[-number % _SHARES[0]] if shared else frames.all_bare, frames.filled
         if not bare.total + filled.total:
             return None
         urn = bare if rng.random() * (bare.total + filled.total) < bare.total else filled
@@ -119,13 +125,11 @@ class Source:
         for kind in frame.fillers:
             last = len(entries) == len(frame.fillers) - 1
             fillers = self._told.get(kind)
+            if fillers is None and not (last and shared):
+                fillers = self._palette.fillers[kind]
             if fillers is None:
                 parts = _SHARES[min(len(frame.fillers), len(_SHARES) - 1)]
-                fillers = (
-                    self._palette.shared(kind, parts, -number % parts)
-                    if last
-                    else self._palette.fillers[kind]
-                )
+                fillers = self._palette.shared(kind, parts, -number % parts)
                 if not fillers.items:
                     return None
             entries.append(fillers.draw(rng))
@@ -145,6 +149,7 @@ class Source:
                     Urn.of((f, w) for f, w in bare if free or code(f.text) % _SHARES[0] == part)
                     for part in range(_SHARES[0])
                 ),
+                Urn.of(bare),
                 Urn.of((f, weight(f)) for f in fitting if f.fillers),
             )
         return self._frames[use]
@@ -158,7 +163,7 @@ class Source:
         if self._spot.by == "ending" and not says(self._palette.say(ending.text), self._spot.word):
             return False
         frames = self._frames_for(ending)
-        return bool(frames.filled.items) or any(urn.items for urn in frames.bare)
+        return bool(frames.filled.items or frames.all_bare.items)
 
 
 class Palette:

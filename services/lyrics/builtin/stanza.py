@@ -6,12 +6,12 @@ Knows schemes and what the song has already said. Knows nothing of sections or o
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.lyrics.builtin import meter
 from services.lyrics.builtin.bank import Ending, Frame, RhymeKey
-from services.lyrics.builtin.lines import Written, fill, sung_syllables
+from services.lyrics.builtin.lines import Written, clauses_of, fill, sung_syllables
 from services.lyrics.builtin.palette import Palette, Spot, Urn, syllables
 
 _BEAM = 24
@@ -19,6 +19,9 @@ _BEAM = 24
 _POOL, _POOL_MORE, _DRAWS = 18, 6, 8
 _ATTEMPTS = 12
 _SAME_SOUND = 0.15  # how much less likely a sound is for every time that the song has had it
+_MATES = 8  # words that rhyme with one another, from which on a long stanza of one sound can be written
+_ALIKE = 3  # lines to choose from that end on the same word
+_CLAUSES = 0.8  # long lines that are made of two clauses, where both would fit
 _COOLDOWN = 64  # lines before a frame may come back
 _APART = 4  # lines within which different letters should not even share a vowel
 
@@ -35,6 +38,7 @@ class Memory:
     frames: dict[str, int] = field(default_factory=dict)  # with the line at which it was last said
     endings: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
+    clauses: Mapping[int, Sequence[Written]] | None = None  # by syllables; made when they are needed
     leads: set[str] = field(default_factory=set)
     rhymes: Counter[RhymeKey] = field(default_factory=Counter)
     stems: Counter[str] = field(default_factory=Counter)
@@ -75,11 +79,10 @@ def write(order: Order, palette: Palette, memory: Memory, rng: random.Random) ->
     """
     for attempt in range(_ATTEMPTS):
         # Sounds are drawn anew each time; meter gives way only after that, novelty last.
-        slack = 1 + (attempt >= 4) + 2 * (attempt >= 7) + 6 * (attempt >= 10)
         rhymes = _rhymes(order, palette, memory, rng, spare=attempt < 6)
         if rhymes is None:
             continue
-        lines = _Search(order, rhymes, palette, memory, rng, slack, fresh=attempt < 9).best()
+        lines = _Search(order, rhymes, palette, memory, rng, attempt).best()
         if lines:
             memory.keep(lines, rhymes)
             return lines
@@ -106,15 +109,16 @@ def _rhymes(
             continue
         near = {key[0] for other, key in chosen.items() if _near(order.scheme, letter, other)}
         options = [palette.source(spot).endings for spot in sorted(_spots(order, letter), key=repr)]
-        needed = counts[letter] + (1 if spare else 0)
+        needed = counts[letter] + 1 if spare else min(counts[letter], _MATES)
         weights = {}
         for key in options[0]:
             if key[0] in near or key in chosen.values() or not all(key in option for option in options):
                 continue
-            if max(option[key].rhymes for option in options) < needed:
+            widest = max((option[key] for option in options), key=lambda choice: choice.rhymes)
+            if widest.rhymes < needed or widest.words < (counts[letter] if spare else needed):
                 continue
             liked = min(option[key].weight for option in options)
-            weights[key] = liked**0.5 * _SAME_SOUND ** memory.rhymes[key]
+            weights[key] = liked**0.8 * _SAME_SOUND ** memory.rhymes[key]
         if not weights:
             return None
         chosen[letter] = rng.choices(list(weights), list(weights.values()))[0]
@@ -140,7 +144,8 @@ class _Draft:
 
 
 class _Search:
-    """One search for a stanza. `slack`: syllables off the song's meter; `fresh`: nothing is said again."""
+    """One search for a stanza. The more attempts have failed, the less is asked for: of meter first, then
+    that the song's share of the bank is kept to, then that nothing is said again."""
 
     def __init__(
         self,
@@ -149,12 +154,12 @@ class _Search:
         palette: Palette,
         memory: Memory,
         rng: random.Random,
-        slack: int,
-        *,
-        fresh: bool,
+        attempt: int,
     ) -> None:
-        self.order, self.rhymes, self.palette, self.memory = order, rhymes, palette, memory
-        self.rng, self.slack, self.fresh = rng, slack, fresh
+        self.order, self.rhymes, self.palette, self.memory, self.rng = order, rhymes, palette, memory, rng
+        self.slack = 1 + (attempt >= 4) + 2 * (attempt >= 7) + 6 * (attempt >= 10)
+        self.shared, self.fresh = attempt < 5, attempt < 9
+        self.draws = _DRAWS * (1 + attempt)
         self.lines: list[Written] = []
         self.worth: list[float] = []
         self._pairs: dict[tuple[int, int, bool], float] = {}
@@ -165,6 +170,8 @@ class _Search:
         drafts = [_Draft()]
         for index, letter in enumerate(self.order.scheme):
             mates = [i for i, other in enumerate(self.order.scheme[:index]) if other == letter]
+            # Where a sound has to do for many lines, words may be alike that do not follow each other.
+            mates = mates if self.fresh and len(mates) < _MATES else mates[-1:]
             longer = []
             for draft in drafts:
                 for line in pools[index]:
@@ -186,9 +193,15 @@ class _Search:
             start = len(self.lines)
             found = [place] if isinstance(place, Written) else self._drawn(place, letter, count)
             rated = sorted(((self._worth(line), i) for i, line in enumerate(found)), reverse=True)
-            for worth, i in rated[: _POOL + _POOL_MORE * (count - 1)]:
-                self.lines.append(found[i])
-                self.worth.append(worth)
+            ends: Counter[str] = Counter()
+            for worth, i in rated:
+                ends[found[i].word] += 1
+                if (
+                    len(self.lines) - start < _POOL + _POOL_MORE * (count - 1)
+                    and ends[found[i].word] <= _ALIKE
+                ):
+                    self.lines.append(found[i])
+                    self.worth.append(worth)
             pools[letter, place] = range(start, len(self.lines))
         return [pools[use] for use in zip(self.order.scheme, self.order.places, strict=True)]
 
@@ -200,11 +213,12 @@ class _Search:
             (ending, weight)
             for ending, weight in (choice.endings if choice else ())
             if ending.other_keys.isdisjoint(elsewhere)
+            and syllables(self.palette.say(ending.text)) <= self.palette.plan.most
             and not (self.fresh and not spot.by and ending.text in self.memory.endings)
         )
         found: dict[str, Written] = {}
         wanted = 3 * (_POOL + _POOL_MORE * (count - 1)) // 2
-        for _ in range(_DRAWS * wanted if urn.items else 0):
+        for _ in range(self.draws * wanted if urn.items else 0):
             line = self._line(spot, urn.draw(self.rng))
             if line:
                 found[line.text] = line
@@ -215,25 +229,36 @@ class _Search:
     def _line(self, spot: Spot, ending: Ending) -> Written | None:
         """A line that leads to the ending; None when what was drawn is out of meter or was just said."""
         plan, memory = self.palette.plan, self.memory
-        drawn = self.palette.source(spot).draw(ending, self.rng)
+        drawn = self.palette.source(spot).draw(ending, self.rng, shared=self.shared)
         if not drawn or not memory.has_cooled(drawn[0].text, _COOLDOWN if self.fresh else 2):
             return None
         frame, entries = drawn
         count = sung_syllables(frame, ending, entries, spot, self.palette)
         lead = self._lead(plan.syllables - count, frame)
-        if lead:
-            count += syllables(self.palette.say(lead))
+        count += syllables(lead)
         allowed = self.slack + (plan.syllables >= 10) + 3 * bool(spot.phrase)
         if abs(count - plan.syllables) > allowed or not plan.least <= count <= plan.most:
             return None
         return fill(frame, ending, entries, spot, self.palette, lead)
 
     def _lead(self, missing: int, frame: Frame) -> str:
-        """An opening such as "Truth be told," for a line that is too short in a song of long lines, or ""."""
-        if not self.palette.plan.taste.rap or missing not in self.palette.leads or "ask" in frame.tags:
+        """What stands before a line that is too short in a song of long lines: a line of its own, or an
+        opening such as "Truth be told,"; "" where none fits."""
+        if not self.palette.plan.taste.rap or missing < 1 or "ask" in frame.tags:
             return ""
-        lead = self.palette.leads[missing].draw(self.rng).text
-        return "" if lead in self.memory.leads else lead
+        memory = self.memory
+        if memory.clauses is None:
+            memory.clauses = clauses_of(self.palette, self.rng)
+        clauses = [
+            c
+            for c in memory.clauses.get(missing, ())
+            if c.tense in (frame.tense, "") and c.frame != frame.text
+        ]
+        if clauses and (missing not in self.palette.leads or self.rng.random() < _CLAUSES):
+            return self.rng.choice(clauses).text + ","
+        if missing not in self.palette.leads:
+            return ""
+        return self.palette.say(self.palette.leads[missing].draw(self.rng).text)
 
     def _worth(self, line: Written) -> float:
         """How good a line is by itself: meter, subject, image, novelty, and some chance."""
@@ -242,7 +267,9 @@ class _Search:
             return 0.0
         chance = -math.log(-math.log(max(self.rng.random(), 1e-12)) + 1e-12)  # Gumbel: a draw, not a maximum
         score = 0.5 * chance - 0.8 * abs(line.syllables - self.palette.plan.syllables)
-        score += 0.8 * min(line.topical, 3) + 1.0 * line.own + 0.3 * min(len(line.stems), 3)
+        score += 0.7 * min(line.topical, 3) + 0.8 * line.apt + 1.0 * line.own
+        score += 0.3 * min(len(line.stems), 3) - 3.0 * bool(line.lead and line.lead in memory.leads)
+        score -= 0.6 * (len(line.lead.split()) < 4 and bool(line.lead))
         score -= 0.8 * (line.word in memory.words) + 0.6 * meter.stumbles(line.beat)
         score -= 0.5 * sum(memory.stems[stem] for stem in line.stems)
         score += 0.6 * (line.kind in order.kinds)
@@ -257,13 +284,13 @@ class _Search:
         return self._pairs[a, b, mates]
 
     def _paired(self, a: Written, b: Written, *, mates: bool) -> float:
-        if a.word == b.word or (mates and a.onset == b.onset):
+        if (a.word == b.word and (mates or self.fresh)) or (mates and a.onset == b.onset):
             return -math.inf
         if a.frame and (a.frame == b.frame or a.ending == b.ending):
             return -math.inf
         if a.lead and a.lead == b.lead:
             return -math.inf
-        score = -1.2 * len(a.stems & b.stems) - 1.5 * (a.opening == b.opening)
+        score = -2.0 * (a.word == b.word) - 1.2 * len(a.stems & b.stems) - 1.5 * (a.opening == b.opening)
         score -= 0.5 * (a.opening[:1] == b.opening[:1])
         if mates:
             score -= 0.5 * abs(a.syllables - b.syllables) + 0.4 * (a.kind == b.kind)

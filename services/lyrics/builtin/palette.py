@@ -6,7 +6,7 @@ Knows weights and syllables. Keeps no memory of what was drawn.
 import random
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate, pairwise
@@ -81,7 +81,8 @@ class _Frames:
     """Frames for one use of endings: with nothing but the ending, by the part of the bank that they are
     in; and with fillers."""
 
-    bare: tuple[Urn[Frame], ...]
+    bare: Mapping[int, Urn[Frame]]
+    other_bare: Urn[Frame]  # for the parts that `bare` does not have
     all_bare: Urn[Frame]
     filled: Urn[Frame]
 
@@ -115,7 +116,9 @@ class Source:
         it may unless `shared`."""
         number = self._palette.plan.share + code(ending.text)
         frames = self._frames_for(ending)
-        bare, filled = frames.bare[-number % _SHARES[0]] if shared else frames.all_bare, frames.filled
+        bare, filled = frames.all_bare, frames.filled
+        if shared:
+            bare = frames.bare.get(-number % _SHARES[0], frames.other_bare)
         if not bare.total + filled.total:
             return None
         urn = bare if rng.random() * (bare.total + filled.total) < bare.total else filled
@@ -144,12 +147,14 @@ class Source:
             bare = [(f, weight(f)) for f in fitting if not f.fillers]
             # What must be said is said by whom it may: there are few such lines.
             free = bool(spot.phrase or spot.call or spot.by)
+            all_bare = Urn.of(bare)
+            parts: dict[int, list[tuple[Frame, float]]] = defaultdict(list)
+            for frame, liked in bare:
+                parts[code(frame.text) % _SHARES[0]].append((frame, liked))
             self._frames[use] = _Frames(
-                tuple(
-                    Urn.of((f, w) for f, w in bare if free or code(f.text) % _SHARES[0] == part)
-                    for part in range(_SHARES[0])
-                ),
-                Urn.of(bare),
+                {} if free else {part: Urn.of(found) for part, found in parts.items()},
+                all_bare if free else Urn((), ()),
+                all_bare,
                 Urn.of((f, weight(f)) for f in fitting if f.fillers),
             )
         return self._frames[use]
@@ -176,7 +181,7 @@ class Palette:
         self.liking = cache(plan.taste.liking)
         self.say = cache(plan.speaker.say)
         self.weight = cache(self._weight)
-        self.shared = cache(self._shared)
+        self._parts: dict[tuple[str, int], dict[int, Urn[Entry]]] = {}
         self.source = cache(lambda spot: Source(self, spot))
         self.fillers = {
             kind: Urn.of(
@@ -191,11 +196,14 @@ class Palette:
         }
         self.leads = {count: urn for count, urn in self._leads().items() if urn.items}
 
-    def _shared(self, kind: str, parts: int, part: int) -> Urn[Entry]:
-        """The fillers of a kind whose codes are in one of so many parts."""
-        urn = self.fillers[kind]
-        weights = (b - a for a, b in pairwise((0.0, *urn.sums)))
-        return Urn.of((e, w) for e, w in zip(urn.items, weights, strict=True) if code(e.text) % parts == part)
+    def shared(self, kind: str, parts: int, part: int) -> Urn[Entry]:
+        """The fillers of a kind whose codes are in one of so many parts; perhaps none."""
+        if (kind, parts) not in self._parts:
+            urn, split = self.fillers[kind], defaultdict(list)
+            for entry, weight in zip(urn.items, (b - a for a, b in pairwise((0.0, *urn.sums))), strict=True):
+                split[code(entry.text) % parts].append((entry, weight))
+            self._parts[kind, parts] = {number: Urn.of(found) for number, found in split.items()}
+        return self._parts[kind, parts].get(part, Urn((), ()))
 
     def _weight(self, piece: Ending | Entry | Frame) -> float:
         """How likely a piece is drawn: 0 for one that this song cannot say."""

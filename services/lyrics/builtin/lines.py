@@ -43,6 +43,7 @@ class Written:
     tense: str = ""  # of the frame
     other_keys: frozenset[RhymeKey] = frozenset()
     topical: int = 0  # pieces that belong to the song's subjects
+    stray: int = 0  # pieces that belong to others
     apt: bool = False  # its end belongs to them
     own: bool = False  # says a word of the theme in one of its pieces
 
@@ -97,6 +98,7 @@ def fill(
         tense=frame.tense,
         other_keys=ending.other_keys,
         topical=sum(palette.liking(piece) > _TOPICAL for piece in tags),
+        stray=sum(palette.liking(piece) < 1 for piece in tags),
         apt=palette.liking(ending.tags) > _TOPICAL,
         own=any(map(palette.plan.is_own, (ending.text, *(entry.text for entry in entries)))),
     )

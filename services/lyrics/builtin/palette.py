@@ -21,7 +21,7 @@ _Item = TypeVar("_Item", Ending, Entry, Frame)
 _ANCHOR_FACTOR = 5.0  # how much likelier the song's own words are than others of their kind
 _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 # By number of fillers: one in as many lines is a song's own to say.
-_SHARES = (60, 20, 8)
+_SHARES = (40, 12, 5)
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
 
 
@@ -133,7 +133,9 @@ class Source:
             if fillers is None:
                 parts = _SHARES[min(len(frame.fillers), len(_SHARES) - 1)]
                 fillers = self._palette.shared(kind, parts, -number % parts)
-                if not fillers.items:
+                # As if drawn from all of them and kept when in the share: a part without a word that suits
+                # the song seldom gives one.
+                if rng.random() * self._palette.fillers[kind].total >= parts * fillers.total:
                     return None
             entries.append(fillers.draw(rng))
             number += len(entries) * code(entries[-1].text)

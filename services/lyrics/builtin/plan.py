@@ -37,6 +37,7 @@ _STYLES = frozenset(
 _OPPOSITES = (("cold", "summer"), ("night", "morning"))
 _SCHEME_WEIGHTS = (4, 4, 3, 0, 1)  # by RHYME_SCHEMES: nobody is given AAAA unasked
 _RAP_FROM, _SHORT_TO = 11, 5  # syllables from which, and up to which, lines have frames of their own
+_STRAY = 0.02  # liking of what belongs to other subjects
 _ADDRESSED, _ADDRESSED_LOVE = 0.45, 0.8  # songs that speak to somebody
 _CALLS = 0.7  # songs that call a theme by its name where no hook can rhyme with it
 _SINGLE = frozenset(["i", "me", "my", "mine", "i'm", "i've", "i'll", "i'd", "myself"])
@@ -89,7 +90,7 @@ class Taste:
         wanted = math.fsum(self.weights.get(tag, 0.0) for tag in about)  # the same in any order
         if wanted > 0:
             return 1.0 + 6.0 * min(wanted, 1.5)
-        return 0.01 if about & _STYLES else 0.06
+        return _STRAY / 4 if about & _STYLES else _STRAY
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,7 @@ class _Search:
             return 0.0
         chance = -math.log(-math.log(max(self.rng.random(), 1e-12)) + 1e-12)  # Gumbel: a draw, not a maximum
         score = 0.5 * chance - 0.8 * abs(line.syllables - self.palette.plan.syllables)
-        score += 0.7 * min(line.topical, 3) + 0.8 * line.apt + 1.0 * line.own
+        score += 0.7 * min(line.topical, 3) + 0.8 * line.apt + 1.0 * line.own - 1.5 * line.stray
         score += 0.3 * min(len(line.stems), 3) - 3.0 * bool(line.lead and line.lead in memory.leads)
         score -= 0.6 * (len(line.lead.split()) < 4 and bool(line.lead))
         score -= 0.8 * (line.word in memory.words) + 0.6 * meter.stumbles(line.beat)

@@ -5,6 +5,7 @@ Knows the engine and the review; changes nothing.
 """
 
 import argparse
+import re
 import time
 from collections import Counter
 
@@ -34,6 +35,25 @@ DURATIONS_S = (60.0, 120.0, 180.0)
 _RETURNING = (SectionTag.CHORUS, SectionTag.HOOK)
 
 
+# Articles, agreement, doubled words, open slots, and "I gave me".
+_FAULTS = re.compile(
+    r"\ba (?!one\b|once\b|uni|use|uku|eu)[aeiou]|\ban (?!hour|honest|heir)[bcdfghjklmnpqrstvwxz]"
+    r"|\b(\w+) \1\b"
+    r"|\bI (?:is|are|were|has|does|goes)\b|\bwe (?:is|am|was|has|does|goes)\b|\byou (?:is|am|was|has|does)\b"
+    r"|\b(?:these|those|two|many|all the) (?:\w+ )?\w+[^s\W]s (?:is|was|has|does|goes)\b"
+    r"|\b(?:a|an|every|each|this) (?:\w+[^s\Wu])s (?:are|were|have)\b"
+    r"|\bI \w+ me\b|\bwe \w+ us\b|[{}<>\[\]]|  |^ | $| [,?]|,,",
+    re.IGNORECASE,
+)
+
+
+def grammar_faults(document: LyricDocument) -> list[str]:
+    """Lines, and the title, in which something is wrong that a pattern can see."""
+    return [
+        text for text in (*(line.text for line in document.lines), document.title) if _FAULTS.search(text)
+    ]
+
+
 def brief_of(seed: int) -> Brief:
     """The brief of a seed: themes, genres, moods and lengths in every combination."""
     return Brief(
@@ -56,7 +76,7 @@ def measure(songs: int) -> dict[str, float]:
     """The numbers, by what they say."""
     load()
     bank.load()
-    passed = rhymed = 0
+    passed = rhymed = faults = 0
     times, verses = [], []
     others: Counter[str] = Counter()
     for seed in range(songs):
@@ -67,6 +87,7 @@ def measure(songs: int) -> dict[str, float]:
         judged = review(document, brief.duration_s)
         passed += judged.passed
         rhymed += not any(finding.code.startswith("RHYME_") for finding in judged.findings)
+        faults += len(grammar_faults(document))
         by_tag = [(s.tag, {line.text for line in s.lines}) for s in document.sections]
         verses.append({text for tag, texts in by_tag if tag is SectionTag.VERSE for text in texts})
         others.update({text for tag, texts in by_tag if tag not in _RETURNING for text in texts})
@@ -78,6 +99,7 @@ def measure(songs: int) -> dict[str, float]:
         "keep to their rhyme scheme, %": 100 * rhymed / songs,
         "share no verse line with another, %": 100 * alone / songs,
         "most songs with one line outside choruses, %": 100 * max(others.values()) / songs,
+        "lines with a fault of grammar": faults,
         "verse lines a song": sum(map(len, verses)) / songs,
         "CPU time of a song, median, ms": 1000 * times[songs // 2],
         "CPU time of a song, slowest, ms": 1000 * times[-1],

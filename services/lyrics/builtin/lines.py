@@ -76,6 +76,10 @@ def fill(
     words = pronunciation.words(text)
     stems = _stems(words)
     twice = max(words.count("me"), words.count("us")) > 1 or any(a == b for a, b in pairwise(words))
+    # "I gave me": the speaker is not the object of what the speaker does.
+    twice = twice or any(
+        a in ("i", "we") and b in ("me", "us") for a, b in zip(words, words[2:], strict=False)
+    )
     if twice or len(set(stems)) < len(stems):
         return None
     if "ask" in frame.tags and _QUESTION.match(text):

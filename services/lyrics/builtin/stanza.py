@@ -109,16 +109,18 @@ def _rhymes(
             continue
         near = {key[0] for other, key in chosen.items() if _near(order.scheme, letter, other)}
         options = [palette.source(spot).endings for spot in sorted(_spots(order, letter), key=repr)]
-        needed = counts[letter] + 1 if spare else min(counts[letter], _MATES)
+        needed = min(counts[letter] + spare, _MATES)
         weights = {}
         for key in options[0]:
             if key[0] in near or key in chosen.values() or not all(key in option for option in options):
                 continue
             widest = max((option[key] for option in options), key=lambda choice: choice.rhymes)
-            if widest.rhymes < needed or widest.words < (counts[letter] if spare else needed):
+            if widest.rhymes < needed:
                 continue
             liked = min(option[key].weight for option in options)
             weights[key] = liked**0.8 * _SAME_SOUND ** memory.rhymes[key]
+            if counts[letter] > _MATES:
+                weights[key] *= widest.words**4
         if not weights:
             return None
         chosen[letter] = rng.choices(list(weights), list(weights.values()))[0]
@@ -159,6 +161,7 @@ class _Search:
         self.order, self.rhymes, self.palette, self.memory, self.rng = order, rhymes, palette, memory, rng
         self.slack = 1 + (attempt >= 4) + 2 * (attempt >= 7) + 6 * (attempt >= 10)
         self.shared, self.fresh = attempt < 5, attempt < 9
+        self.taste = 1.0 if attempt < 4 else 0.5
         self.draws = _DRAWS * (1 + attempt)
         self.lines: list[Written] = []
         self.worth: list[float] = []
@@ -209,8 +212,10 @@ class _Search:
         """Lines that could stand in a place: right rhyme, right grammar, in meter, nothing said twice."""
         elsewhere = [key for other, key in self.rhymes.items() if other != letter]
         choice = self.palette.source(spot).endings.get(self.rhymes[letter])
+        # A stanza that needs many ends, or was not found, is less choosy about their subjects.
+        taste = 0.2 if count > _MATES else self.taste
         urn = Urn.of(
-            (ending, weight)
+            (ending, weight**taste)
             for ending, weight in (choice.endings if choice else ())
             if ending.other_keys.isdisjoint(elsewhere)
             and syllables(self.palette.say(ending.text)) <= self.palette.plan.most

@@ -12,10 +12,11 @@ from typing import TypeVar
 from services.lyrics import pronunciation
 from services.lyrics.builtin import bank
 from services.lyrics.builtin import theme as themes
+from services.lyrics.builtin.avoided import Avoided
 from services.lyrics.builtin.bank import SLOT, Bank, Entry, Genre, Hook, Mood, RhymeKey, sound
 from services.lyrics.builtin.theme import Theme
 from services.lyrics.engine import RHYME_SCHEMES, Brief
-from services.lyrics.inflection import Forms, bases
+from services.lyrics.inflections import forms
 
 _Drawn = TypeVar("_Drawn", Entry, Hook)
 
@@ -99,7 +100,7 @@ class SongPlan:
 
     `hook` is the first line of the chorus; None when the chorus calls the theme by its name (`calls`) or no
     hook suits. `anchors` are the song's own words (place, object, scene, sound), which may come back;
-    `own` the theme's words in their base forms; `schemes` by role of a section: v, p, c, b, o.
+    `own` the theme's words in all their forms; `schemes` by role of a section: v, p, c, b, o.
     A line sings about `syllables`, and never fewer than `least` or more than `most`.
     """
 
@@ -114,7 +115,7 @@ class SongPlan:
     taste: Taste
     anchors: frozenset[str]
     own: frozenset[str]
-    avoided: Forms
+    avoided: Avoided
     schemes: Mapping[str, str]
     share: int
 
@@ -127,7 +128,7 @@ class SongPlan:
 
     def is_own(self, text: str) -> bool:
         """Whether a piece says a word of the theme."""
-        return bool(self.own) and any(bases(word) & self.own for word in bank.spoken(text))
+        return not self.own.isdisjoint(bank.spoken(text))
 
     @property
     def hook_text(self) -> str:
@@ -138,7 +139,7 @@ class SongPlan:
 
 def draw(brief: Brief, words: Bank, rng: random.Random) -> SongPlan:
     """Draws the plan of a song. The brief's own tempo wins, then the theme's ("86 BPM"), then the genre's."""
-    avoided = Forms(brief.avoided_words)
+    avoided = Avoided(brief.avoided_words)
     theme = themes.read(brief.theme, brief.genre, brief.mood, words)
     if avoided.in_text(theme.phrase):
         theme = replace(theme, phrase="", call="")
@@ -178,7 +179,7 @@ def draw(brief: Brief, words: Bank, rng: random.Random) -> SongPlan:
         anchors=frozenset(
             _choose(words.fillers[kind], taste, rng).text for kind in ("place", "thing", "scene", "sound")
         ),
-        own=frozenset(base for word in (*said, *theme.keywords) for base in bases(word)),
+        own=frozenset(form for word in (*said, *theme.keywords) for form in forms(word)),
         avoided=avoided,
         schemes={role: rng.choices(RHYME_SCHEMES, _SCHEME_WEIGHTS)[0] for role in "vpcbo"},
         share=bank.code(f"share {brief.seed}"),
@@ -225,7 +226,7 @@ def _hook(
     taste: Taste,
     speaker: Speaker,
     meter: tuple[int, int, int],
-    avoided: Forms,
+    avoided: Avoided,
     words: Bank,
     rng: random.Random,
 ) -> tuple[Hook | None, bool]:

@@ -55,6 +55,12 @@ _PAST = re.compile(
 )
 _TIMELESS = re.compile(r"\b(?:would|could|will|gonna)\b|\{I'(?:ll|d)\}|you'll|\{(?:do|do_any)\}$")
 
+# What of a whole line tells who may say it: somebody with a "you", or a single speaker.
+_WHOLE_LINE_TAGS: Mapping[str, re.Pattern[str]] = {
+    "you": re.compile(r"\b(?:you|your|yours|you're|you've|you'll|you'd)\b", re.IGNORECASE),
+    "I": re.compile(r"\{I'm\} (?:an? |the )|\{I\} \{was\} (?:an? |the )|\b(?:alone|mine|own)\b"),
+}
+
 RhymeKey = tuple[str, ...]
 
 
@@ -68,7 +74,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ending:
-    """A phrase that completes a frame of its kind; `word` is its last word and carries the rhyme."""
+    """A phrase that completes a frame of its kind; `word` is its last word and carries the rhyme.
+
+    With a `line` it is the last word of that line, which was written whole, and completes nothing else.
+    """
 
     kind: str
     text: str
@@ -78,6 +87,7 @@ class Ending:
     onset: RhymeKey
     other_keys: frozenset[RhymeKey]  # of the word's other pronunciations: "again" is said in two ways
     fits_anyone: bool  # of somebody who is neither the speaker nor the one spoken to
+    line: "Frame | None" = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +190,8 @@ def load() -> Bank:
         of_anyone = "{" not in entry.text and "you" not in tags
         ending = Ending(kind, entry.text, tags, word, key, onset, other_keys, of_anyone)
         endings[ending.key].append(ending)
+    for ending in _whole_lines():
+        endings[ending.key].append(ending)
     fillers: dict[str, list[Entry]] = defaultdict(list)
     for kind, entry in _kinds("words.txt", FILLERS):
         fillers[kind].append(entry)
@@ -238,6 +250,26 @@ def _frames() -> Iterator[Frame]:
                 tuple(slots[:-1]),
                 _tense(entry.text),
             )
+
+
+def _whole_lines() -> Iterator[Ending]:
+    """Lines of lines.txt, each as its last word and the frame that only this word completes."""
+    for number, line in _lines("lines.txt"):
+        roles, _, rest = line.partition(":")
+        for entry in _entries(rest, separator=None):
+            head, _, last = entry.text.rpartition(" ")
+            fillers = [slot for slot in SLOT.findall(entry.text) if slot not in SPEAKER]
+            if not head or "{" in last or set(fillers) - FILLERS:
+                raise ValueError(f"lines.txt:{number}: a line has known slots and ends in a plain word")
+            tags = entry.tags | _WHOLE_LINE_TAGS.keys() & {
+                tag for tag, pattern in _WHOLE_LINE_TAGS.items() if pattern.search(entry.text)
+            }
+            frame = Frame(
+                f"{head} {{line}}", frozenset(roles.strip()), tags, "line", tuple(fillers), _tense(entry.text)
+            )
+            word, key, onset = sound(last)
+            other_keys = frozenset(p.rhyme_key for p in pronunciation.pronunciations(word)) - {key}
+            yield Ending("line", last, tags, word, key, onset, other_keys, fits_anyone=False, line=frame)
 
 
 def _tense(text: str) -> str:

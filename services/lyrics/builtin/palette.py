@@ -22,6 +22,7 @@ _ANCHOR_FACTOR = 5.0  # how much likelier the song's own words are than others o
 _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 # By number of fillers: one in as many lines is a song's own to say.
 _SHARES = (40, 12, 5)
+_WHOLE_FACTOR = 25.0  # and lines that were written whole: they say one thing
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
 
 
@@ -115,15 +116,12 @@ class Source:
         """A frame that the ending completes, and what fills it; None when the draw leaves the share, which
         it may unless `shared`."""
         number = self._palette.plan.share + code(ending.text)
-        frames = self._frames_for(ending)
-        bare, filled = frames.all_bare, frames.filled
-        if shared:
-            bare = frames.bare.get(-number % _SHARES[0], frames.other_bare)
-        if not bare.total + filled.total:
+        frame = ending.line or self._frame(ending, rng, shared=shared)
+        if frame is None:
             return None
-        urn = bare if rng.random() * (bare.total + filled.total) < bare.total else filled
-        frame = urn.draw(rng)
         number += code(frame.text)
+        if ending.line and shared and not frame.fillers and number % _SHARES[0]:
+            return None
         entries: list[Entry] = []
         for kind in frame.fillers:
             last = len(entries) == len(frame.fillers) - 1
@@ -140,6 +138,17 @@ class Source:
             entries.append(fillers.draw(rng))
             number += len(entries) * code(entries[-1].text)
         return frame, tuple(entries)
+
+    def _frame(self, ending: Ending, rng: random.Random, *, shared: bool) -> Frame | None:
+        frames = self._frames_for(ending)
+        bare, filled = frames.all_bare, frames.filled
+        if shared:
+            number = self._palette.plan.share + code(ending.text)
+            bare = frames.bare.get(-number % _SHARES[0], frames.other_bare)
+        if not bare.total + filled.total:
+            return None
+        urn = bare if rng.random() * (bare.total + filled.total) < bare.total else filled
+        return urn.draw(rng)
 
     def _frames_for(self, ending: Ending) -> "_Frames":
         use = ending.kind, ending.fits_anyone
@@ -169,6 +178,9 @@ class Source:
     def _takes(self, ending: Ending) -> bool:
         if self._spot.by == "ending" and not says(self._palette.say(ending.text), self._spot.word):
             return False
+        if ending.line:
+            frame = ending.line
+            return self._spot.role in frame.roles and self._palette.weight(frame) > 0 and self._fits(frame)
         frames = self._frames_for(ending)
         return bool(frames.filled.items or frames.all_bare.items)
 
@@ -216,6 +228,9 @@ class Palette:
             if not all(self.fillers[kind].items for kind in piece.fillers):
                 return 0.0
             return weight * (_LONG_FACTOR if piece.tags & {"rap", "short"} else 1.0)
+        if isinstance(piece, Ending) and piece.line:
+            weight *= _WHOLE_FACTOR if piece.line.fillers else 2 * _WHOLE_FACTOR
+            return weight * (_THEME_FACTOR if self.plan.is_own(f"{piece.line.text} {piece.text}") else 1.0)
         return weight * (_THEME_FACTOR if self.plan.is_own(piece.text) else 1.0)
 
     def _leads(self) -> dict[int, Urn[Entry]]:

@@ -162,7 +162,7 @@ class _Search:
         self.slack = 1 + (attempt >= 4) + 2 * (attempt >= 7) + 6 * (attempt >= 10)
         self.shared, self.fresh = attempt < 5, attempt < 9
         self.taste = 1.0 if attempt < 4 else 0.5
-        self.draws = _DRAWS * (1 + attempt)
+        self.draws = _DRAWS * (1 + max(0, attempt - 3))
         self.lines: list[Written] = []
         self.worth: list[float] = []
         self._pairs: dict[tuple[int, int, bool], float] = {}
@@ -170,6 +170,8 @@ class _Search:
     def best(self) -> tuple[Written, ...]:
         """The best stanza found, or () when some place has no line."""
         pools = self._pools()
+        if not pools:
+            return ()
         drafts = [_Draft()]
         for index, letter in enumerate(self.order.scheme):
             mates = [i for i, other in enumerate(self.order.scheme[:index]) if other == letter]
@@ -189,7 +191,8 @@ class _Search:
         return tuple(self.lines[line] for line in drafts[0].lines) if drafts else ()
 
     def _pools(self) -> list[range]:
-        """For every place the candidates, as a range of numbers; places of one kind share theirs."""
+        """For every place the candidates, as a range of numbers; places of one kind share theirs. None at
+        all when some kind of place has too few."""
         sharing = Counter(zip(self.order.scheme, self.order.places, strict=True))
         pools = {}
         for (letter, place), count in sharing.items():
@@ -205,6 +208,8 @@ class _Search:
                 ):
                     self.lines.append(found[i])
                     self.worth.append(worth)
+            if len(self.lines) - start < count:
+                return []
             pools[letter, place] = range(start, len(self.lines))
         return [pools[use] for use in zip(self.order.scheme, self.order.places, strict=True)]
 

@@ -22,6 +22,7 @@ _ANCHOR_FACTOR = 5.0  # how much likelier the song's own words are than others o
 _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 # By number of fillers: one in as many lines is a song's own to say.
 _SHARES = (40, 12, 5)
+_WHOLE_SHARES = (120, 24, 6)  # of lines that were written whole, which are drawn the most
 _WHOLE_FACTOR = 25.0  # and lines that were written whole: they say one thing
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
 
@@ -120,8 +121,7 @@ class Source:
         if frame is None:
             return None
         number += code(frame.text)
-        if ending.line and shared and not frame.fillers and number % _SHARES[0]:
-            return None
+        shares = _WHOLE_SHARES if ending.line else _SHARES
         entries: list[Entry] = []
         for kind in frame.fillers:
             last = len(entries) == len(frame.fillers) - 1
@@ -129,7 +129,7 @@ class Source:
             if fillers is None and not (last and shared):
                 fillers = self._palette.fillers[kind]
             if fillers is None:
-                parts = _SHARES[min(len(frame.fillers), len(_SHARES) - 1)]
+                parts = shares[min(len(frame.fillers), len(shares) - 1)]
                 fillers = self._palette.shared(kind, parts, -number % parts)
                 # As if drawn from all of them and kept when in the share: a part without a word that suits
                 # the song seldom gives one.
@@ -179,10 +179,15 @@ class Source:
         if self._spot.by == "ending" and not says(self._palette.say(ending.text), self._spot.word):
             return False
         if ending.line:
-            frame = ending.line
-            return self._spot.role in frame.roles and self._palette.weight(frame) > 0 and self._fits(frame)
+            return self._takes_line(ending, ending.line)
         frames = self._frames_for(ending)
         return bool(frames.filled.items or frames.all_bare.items)
+
+    def _takes_line(self, ending: Ending, line: Frame) -> bool:
+        if self._spot.role not in line.roles or not self._palette.weight(line) or not self._fits(line):
+            return False
+        number = self._palette.plan.share + code(ending.text) + code(line.text)
+        return bool(line.fillers or self._spot.by) or not number % _WHOLE_SHARES[0]
 
 
 class Palette:

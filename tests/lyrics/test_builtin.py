@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import aclosing
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from statistics import median
@@ -288,7 +289,7 @@ def test_required_words_are_sung_and_no_song_without_them_is_written() -> None:
 )
 def test_brief_that_cannot_be_met_is_refused_by_its_field(asked: dict[str, Any], field: str) -> None:
     with pytest.raises(FailedPrecondition) as refused:
-        write(Brief(**{"theme": "the sea", "seed": 1, "duration_s": 90.0} | asked))
+        write(replace(Brief("the sea", 1, 90.0), **asked))
     assert (refused.value.reason, refused.value.metadata["field"]) == ("BRIEF_UNMET", field)
 
 

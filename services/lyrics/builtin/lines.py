@@ -45,6 +45,7 @@ class Written:
     topical: int = 0  # pieces that belong to the song's subjects
     stray: int = 0  # pieces that belong to others
     apt: bool = False  # its end belongs to them
+    whole: bool = False  # was written as a line, not put together
     own: bool = False  # says a word of the theme in one of its pieces
 
 
@@ -104,6 +105,7 @@ def fill(
         topical=sum(palette.liking(piece) > _TOPICAL for piece in tags),
         stray=sum(palette.liking(piece) < 1 for piece in tags),
         apt=palette.liking(ending.tags) > _TOPICAL,
+        whole=ending.line is not None,
         own=any(map(palette.plan.is_own, (ending.text, *(entry.text for entry in entries)))),
     )
 

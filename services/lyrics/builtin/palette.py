@@ -23,7 +23,7 @@ _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 # By number of fillers: one in as many lines is a song's own to say.
 _SHARES = (40, 12, 5)
 _WHOLE_SHARES = (120, 24, 6)  # of lines that were written whole, which are drawn the most
-_WHOLE_FACTOR = 25.0  # and lines that were written whole: they say one thing
+_WHOLE_FACTOR = 80.0  # and lines that were written whole: they say one thing
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
 
 
@@ -133,7 +133,12 @@ class Source:
                 fillers = self._palette.shared(kind, parts, -number % parts)
                 # As if drawn from all of them and kept when in the share: a part without a word that suits
                 # the song seldom gives one.
-                if rng.random() * self._palette.fillers[kind].total >= parts * fillers.total:
+                if (
+                    not ending.line
+                    and rng.random() * self._palette.fillers[kind].total >= parts * fillers.total
+                ):
+                    return None
+                if not fillers.total:
                     return None
             entries.append(fillers.draw(rng))
             number += len(entries) * code(entries[-1].text)
@@ -213,7 +218,10 @@ class Palette:
             key: tuple((e, weight) for e in endings if (weight := self.weight(e)) > 0)
             for key, endings in words.endings.items()
         }
-        self.leads = {count: urn for count, urn in self._leads().items() if urn.items}
+        self.leads = {count: urn for count, urn in self._by_count(words.leads).items() if urn.items}
+        # A time or a place, which may stand before any line that was written whole.
+        places = (*words.fillers["hour"], *words.fillers["near"])
+        self.openers = {count: urn for count, urn in self._by_count(places).items() if urn.items}
 
     def shared(self, kind: str, parts: int, part: int) -> Urn[Entry]:
         """The fillers of a kind whose codes are in one of so many parts; perhaps none."""
@@ -234,16 +242,17 @@ class Palette:
                 return 0.0
             return weight * (_LONG_FACTOR if piece.tags & {"rap", "short"} else 1.0)
         if isinstance(piece, Ending) and piece.line:
-            weight *= _WHOLE_FACTOR if piece.line.fillers else 2 * _WHOLE_FACTOR
+            weight *= _WHOLE_FACTOR
             return weight * (_THEME_FACTOR if self.plan.is_own(f"{piece.line.text} {piece.text}") else 1.0)
         return weight * (_THEME_FACTOR if self.plan.is_own(piece.text) else 1.0)
 
-    def _leads(self) -> dict[int, Urn[Entry]]:
+    def _by_count(self, entries: Iterable[Entry]) -> dict[int, Urn[Entry]]:
+        """Urns of entries by their syllables."""
         by_count: dict[int, list[Entry]] = defaultdict(list)
-        for lead in self.words.leads:
-            by_count[syllables(self.say(lead.text))].append(lead)
+        for entry in entries:
+            by_count[syllables(self.say(entry.text))].append(entry)
         return {
-            count: Urn.of((lead, self.weight(lead)) for lead in leads) for count, leads in by_count.items()
+            count: Urn.of((entry, self.weight(entry)) for entry in found) for count, found in by_count.items()
         }
 
 

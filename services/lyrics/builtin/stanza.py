@@ -22,6 +22,9 @@ _SAME_SOUND = 0.15  # how much less likely a sound is for every time that the so
 _MATES = 8  # words that rhyme with one another, from which on a long stanza of one sound can be written
 _ALIKE = 3  # lines to choose from that end on the same word
 _CLAUSES = 0.8  # long lines that are made of two clauses, where both would fit
+_WHOLE = 2.5  # what it is worth that a line means something as it stands
+# Fillers that open a line: nothing more can stand before them.
+_OPENERS = frozenset(["hour", "near", "event", "past"])
 _COOLDOWN = 64  # lines before a frame may come back
 _APART = 4  # lines within which different letters should not even share a vowel
 
@@ -246,14 +249,16 @@ class _Search:
         count = sung_syllables(frame, ending, entries, spot, self.palette)
         lead = self._lead(plan.syllables - count, frame)
         count += syllables(lead)
-        allowed = self.slack + (plan.syllables >= 10) + 3 * bool(spot.phrase)
+        allowed = self.slack + (plan.syllables >= 10) + 3 * bool(spot.phrase) + bool(ending.line)
         if abs(count - plan.syllables) > allowed or not plan.least <= count <= plan.most:
             return None
         return fill(frame, ending, entries, spot, self.palette, lead)
 
     def _lead(self, missing: int, frame: Frame) -> str:
-        """What stands before a line that is too short in a song of long lines: a line of its own, or an
-        opening such as "Truth be told,"; "" where none fits."""
+        """What stands before a line that is too short in a song of long lines: a line of its own, an opening
+        such as "Truth be told,", a time or a place; "" where none fits."""
+        if frame.slot == "line" and missing in self.palette.openers and not _OPENERS & {*frame.fillers[:1]}:
+            return self.palette.openers[missing].draw(self.rng).text
         if not self.palette.plan.taste.rap or missing < 1 or "ask" in frame.tags:
             return ""
         memory = self.memory
@@ -279,10 +284,10 @@ class _Search:
         score = 0.5 * chance - 0.8 * abs(line.syllables - self.palette.plan.syllables)
         score += 0.7 * min(line.topical, 3) + 0.8 * line.apt + 1.0 * line.own - 1.5 * line.stray
         score += 0.3 * min(len(line.stems), 3) - 3.0 * bool(line.lead and line.lead in memory.leads)
-        score -= 0.6 * (len(line.lead.split()) < 4 and bool(line.lead))
+        score -= 0.6 * (len(line.lead.split()) < 4 and bool(line.lead) and not line.whole)
         score -= 0.8 * (line.word in memory.words) + 0.6 * meter.stumbles(line.beat)
         score -= 0.5 * sum(memory.stems[stem] for stem in line.stems)
-        score += 0.6 * (line.kind in order.kinds)
+        score += 0.6 * (line.kind in order.kinds) + _WHOLE * line.whole
         if order.tense and line.tense:
             score += 0.7 if line.tense == order.tense else -0.7
         return score

@@ -184,15 +184,12 @@ class Source:
         if self._spot.by == "ending" and not says(self._palette.say(ending.text), self._spot.word):
             return False
         if ending.line:
-            return self._takes_line(ending, ending.line)
+            return self._takes_line(ending.line)
         frames = self._frames_for(ending)
         return bool(frames.filled.items or frames.all_bare.items)
 
-    def _takes_line(self, ending: Ending, line: Frame) -> bool:
-        if self._spot.role not in line.roles or not self._palette.weight(line) or not self._fits(line):
-            return False
-        number = self._palette.plan.share + code(ending.text) + code(line.text)
-        return bool(line.fillers or self._spot.by) or not number % _WHOLE_SHARES[0]
+    def _takes_line(self, line: Frame) -> bool:
+        return self._spot.role in line.roles and self._palette.weight(line) > 0 and self._fits(line)
 
 
 class Palette:
@@ -215,7 +212,7 @@ class Palette:
             for kind, entries in words.fillers.items()
         }
         self.endings = {
-            key: tuple((e, weight) for e in endings if (weight := self.weight(e)) > 0)
+            key: tuple((e, weight) for e in endings if self._is_shared(e) and (weight := self.weight(e)) > 0)
             for key, endings in words.endings.items()
         }
         self.leads = {count: urn for count, urn in self._by_count(words.leads).items() if urn.items}
@@ -232,10 +229,16 @@ class Palette:
             self._parts[kind, parts] = {number: Urn.of(found) for number, found in split.items()}
         return self._parts[kind, parts].get(part, Urn((), ()))
 
+    def _is_shared(self, ending: Ending) -> bool:
+        """Whether an ending may be in the song's share: of whole lines without fillers few are."""
+        if not ending.line or ending.line.fillers:
+            return True
+        return (self.plan.share + code(ending.text) + code(ending.line.text)) % _WHOLE_SHARES[0] == 0
+
     def _weight(self, piece: Ending | Entry | Frame) -> float:
         """How likely a piece is drawn: 0 for one that this song cannot say."""
         weight = self.liking(piece.tags)
-        if not weight or self.plan.avoided.in_text(self.say(piece.text)):
+        if not weight or (self.plan.avoided and self.plan.avoided.in_text(self.say(piece.text))):
             return 0.0
         if isinstance(piece, Frame):
             if not all(self.fillers[kind].items for kind in piece.fillers):

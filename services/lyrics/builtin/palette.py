@@ -23,6 +23,7 @@ _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 # By number of fillers: one in as many lines is a song's own to say.
 _SHARES = (40, 12, 5)
 _WHOLE_SHARES = (120, 24, 6)  # of lines that were written whole, which are drawn the most
+_CHORUS_SHARE, _ASIDE_SHARE = 3, 16  # of those that no verse says: choruses may be alike
 _WHOLE_FACTOR = 80.0  # and lines that were written whole: they say one thing
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
 
@@ -233,7 +234,9 @@ class Palette:
         """Whether an ending may be in the song's share: of whole lines without fillers few are."""
         if not ending.line or ending.line.fillers:
             return True
-        return (self.plan.share + code(ending.text) + code(ending.line.text)) % _WHOLE_SHARES[0] == 0
+        roles = ending.line.roles
+        parts = _WHOLE_SHARES[0] if "v" in roles else _CHORUS_SHARE if roles == {"c"} else _ASIDE_SHARE
+        return (self.plan.share + code(ending.text) + code(ending.line.text)) % parts == 0
 
     def _weight(self, piece: Ending | Entry | Frame) -> float:
         """How likely a piece is drawn: 0 for one that this song cannot say."""

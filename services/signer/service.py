@@ -15,6 +15,7 @@ import asyncpg
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2_grpc as rpc
+from services.common.callers import names_of
 from services.common.errors import ServiceError, Unavailable
 from services.common.migrations import MigrationError, migrate
 from services.common.server import GrpcService, Health, StartError
@@ -32,6 +33,8 @@ from services.signer.request import PermitFormat, address_bytes
 from services.signer.settings import SignerSettings
 from services.signer.switch import Switch
 
+# For the names in SIGNER_OPERATORS; all other methods are for those in SIGNER_ALLOWED_CALLERS.
+OPERATOR_METHODS = ("ListPermits", "Pause", "Resume")
 # How late readiness can be.
 WATCH_INTERVAL_S = 1.0
 
@@ -127,8 +130,7 @@ class SignerServicer(rpc.SignerServiceServicer):
 
 def caller_of(context: Any) -> str:
     """SANs of the caller's certificate, "" without TLS; of what it may name, only what can be shown."""
-    names = context.auth_context().get("x509_subject_alternative_name", ())
-    text = ",".join(name.decode("utf-8", "replace") for name in names)
+    text = ",".join(names_of(context))
     return "".join(c if c.isprintable() else "?" for c in text)[:MAX_CALLER_CHARACTERS]
 
 
@@ -140,7 +142,9 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     """
     keys = await asyncio.to_thread(open_keys, settings)
     try:
-        trust = TrustStore(settings.trust_bundle_file, settings.trust_state_file)
+        trust = TrustStore(
+            settings.trust_bundle_file, settings.trust_state_file, settings.trust_least_version
+        )
     except (OSError, ValueError) as error:
         raise StartError(f"trust bundle {settings.trust_bundle_file}: {error}") from error
     try:
@@ -168,7 +172,13 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     )
     servicer = SignerServicer(signer, Switch(database))
     name = pb.DESCRIPTOR.services_by_name["SignerService"].full_name
-    return [GrpcService(name, lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server))]
+    return [
+        GrpcService(
+            name,
+            lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server),
+            callers=dict.fromkeys(OPERATOR_METHODS, settings.operators),
+        )
+    ]
 
 
 async def _watch(database: Database, trust: TrustStore, health: Health) -> None:

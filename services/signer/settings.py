@@ -1,21 +1,25 @@
 """The signer's settings, read from `SIGNER_...`."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.address import checksum_address
 from services.common.errors import InvalidField
-from services.common.settings import Port, ServiceSettings
+from services.common.settings import Names, Port, ServiceSettings
 
 
 class SignerSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="SIGNER_", hide_input_in_errors=True)
 
+    lists_callers: ClassVar[bool] = True
+
     grpc_port: Port = 50053
     """Port that gRPC listens on; 0 takes any free one."""
+    operators: Names = ()
+    """Certificate SANs that may list permits, pause and resume, comma-separated; with TLS, nobody else."""
     database_url: SecretStr
     """postgresql://... of the role `acesteps_signer`; straight to PostgreSQL, no pooler between."""
     owner_database_url: SecretStr | None = None
@@ -44,6 +48,8 @@ class SignerSettings(ServiceSettings):
     """Whose attestations count (`python -m services.common.trust --help`); read again when it changes."""
     trust_state_file: Path
     """Where the highest version of the bundle seen so far is kept; in a folder that outlives the process."""
+    trust_least_version: Annotated[int, Field(ge=1)] = 1
+    """Lowest version of the bundle to start with: for a process whose state file may be lost."""
     permit_lifetime_s: Annotated[int, Field(ge=1, le=86_400)] = 3600
     """Seconds from an EIP-712 permit's signature to its deadline."""
     creator_daily_quota: Annotated[int, Field(ge=0, le=1_000_000_000)] = 100
@@ -80,4 +86,12 @@ class SignerSettings(ServiceSettings):
         plaintext = self.kms_endpoint is not None and not self.kms_endpoint.startswith("https://")
         if self.environment == "production" and plaintext:
             raise ValueError("production needs a kms_endpoint with https://")
+        return self
+
+    @model_validator(mode="after")
+    def _operators_apart(self) -> Self:
+        if self.operators and self.tls is None:
+            raise ValueError("operators are names on certificates; it needs tls_cert_file")
+        if both := sorted(set(self.operators) & set(self.allowed_callers)):
+            raise ValueError(f"{both[0]} is in operators and in allowed_callers; who asks may not pause")
         return self

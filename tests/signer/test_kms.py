@@ -258,6 +258,7 @@ def no_kms(settings: Settings) -> None:
 
 def plaintext_in_production(settings: Settings) -> None:
     settings["SIGNER_ENVIRONMENT"] = "production"
+    settings["SIGNER_ALLOWED_CALLERS"] = "gateway.acesteps"
     for name in ("CERT", "KEY", "CA"):
         settings[f"SIGNER_TLS_{name}_FILE"] = os.devnull
 
@@ -274,7 +275,7 @@ def plaintext_in_production(settings: Settings) -> None:
 def test_a_signer_with_unusable_kms_settings_does_not_start(
     kms: Kms, database: Database, tmp_path: Path, spoil: Callable[[Settings], None], complaint: str
 ) -> None:
-    settings = with_kms(tmp_path, database, kms, kms.new_key()) | {"SIGNER_LOG_LEVEL": "WARNING"}
+    settings = with_kms(tmp_path, database, kms, kms.new_key()) | {"SIGNER_LOG_LEVEL": "ERROR"}
     spoil(settings)
     ended = start("import runpy; runpy.run_module('services.signer', run_name='__main__')", settings)
     assert ended.returncode == 2

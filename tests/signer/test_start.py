@@ -60,7 +60,7 @@ def test_a_start_that_cannot_succeed_is_one_clear_line(
 ) -> None:
     settings = write_files(tmp_path) | {
         "SIGNER_DATABASE_URL": database.signer_dsn,
-        "SIGNER_LOG_LEVEL": "WARNING",
+        "SIGNER_LOG_LEVEL": "ERROR",
     }
     spoil(settings)
     ended = start("import runpy; runpy.run_module('services.signer', run_name='__main__')", settings)

@@ -23,8 +23,8 @@ from services.common.trust import TrustStore
 from services.signer import listing, metrics, policy
 from services.signer.audit import MAX_CALLER_CHARACTERS, Audit
 from services.signer.database import MIGRATIONS, SCHEMA, Database, open_database
-from services.signer.keys import KeystoreKey, SigningKey, checksummed
-from services.signer.keystore import KeystoreError
+from services.signer.keys import checksummed
+from services.signer.keys.opening import open_keys
 from services.signer.ledger import Ledger
 from services.signer.listing import timestamp
 from services.signer.permits import Permit, Signer, rule_of
@@ -140,7 +140,7 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     Raises:
         StartError: when one of them cannot be used.
     """
-    keys = _load_keys(settings)
+    keys = await asyncio.to_thread(open_keys, settings)
     try:
         trust = TrustStore(
             settings.trust_bundle_file, settings.trust_state_file, settings.trust_least_version
@@ -179,22 +179,6 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
             callers=dict.fromkeys(OPERATOR_METHODS, settings.operators),
         )
     ]
-
-
-def _load_keys(settings: SignerSettings) -> dict[PermitFormat, SigningKey]:
-    """One key per format. A packed permit names no contract, so its key must be good for nothing else."""
-    try:
-        eip712 = KeystoreKey.load(settings.keystore_file, settings.keystore_password_file)
-        if settings.packed_keystore_file is None or settings.packed_keystore_password_file is None:
-            return {PermitFormat.EIP712: eip712}
-        packed = KeystoreKey.load(settings.packed_keystore_file, settings.packed_keystore_password_file)
-    except KeystoreError as error:
-        raise StartError(str(error)) from error
-    if packed.address == eip712.address:
-        raise StartError(
-            "SIGNER_PACKED_KEYSTORE_FILE holds the key of SIGNER_KEYSTORE_FILE; make another one"
-        )
-    return {PermitFormat.EIP712: eip712, PermitFormat.PACKED: packed}
 
 
 async def _watch(database: Database, trust: TrustStore, health: Health) -> None:

@@ -23,16 +23,23 @@ class SignerSettings(ServiceSettings):
     database_url: SecretStr
     """postgresql://... of the role `acesteps_signer`; straight to PostgreSQL, no pooler between."""
     owner_database_url: SecretStr | None = None
-    """The same of the schema's owner, `acesteps_signer_owner`: migrates at the start. Without it the schema
-    has to be up to date (`python -m services.signer.migrate`)."""
-    keystore_file: Path
+    """The same of the schema's owner, to migrate at the start; else `python -m services.signer.migrate`."""
+    keystore_file: Path | None = None
     """Key of EIP-712 permits: an encrypted keystore, version 3 (`python -m services.signer.keys --help`)."""
-    keystore_password_file: Path
+    keystore_password_file: Path | None = None
     """File with the password of that keystore."""
+    kms_key_id: str | None = None
+    """Key of EIP-712 permits in AWS KMS instead: id, ARN or alias of an ECC_SECG_P256K1 key."""
     packed_keystore_file: Path | None = None
-    """Key of packed permits, another one than that of EIP-712; without it the format is off."""
+    """Key of packed permits, another one than that of EIP-712; without one the format is off."""
     packed_keystore_password_file: Path | None = None
     """File with the password of that keystore; goes with it."""
+    packed_kms_key_id: str | None = None
+    """Key of packed permits in AWS KMS instead."""
+    kms_region: str | None = None
+    """AWS region of the keys; without it, what AWS's own settings say."""
+    kms_endpoint: str | None = None
+    """URL of KMS, where it is not the region's own: a VPC endpoint, or a stand-in."""
     chain_id: Annotated[int, Field(ge=1, le=2**63 - 37)]  # EIP-2294
     """Chain of the one contract that permits are for."""
     contract: str
@@ -59,9 +66,26 @@ class SignerSettings(ServiceSettings):
             raise ValueError(f"{error.message}; expected {error.limit}") from None
 
     @model_validator(mode="after")
-    def _packed_whole(self) -> Self:
+    def _keys_whole(self) -> Self:
         if (self.packed_keystore_file is None) != (self.packed_keystore_password_file is None):
             raise ValueError("packed_keystore_file and packed_keystore_password_file go together")
+        if (self.keystore_file is None) != (self.keystore_password_file is None):
+            raise ValueError("keystore_file and keystore_password_file go together")
+        if (self.keystore_file is None) == (self.kms_key_id is None):
+            raise ValueError("either keystore_file or kms_key_id names the key of EIP-712 permits")
+        if self.packed_keystore_file is not None and self.packed_kms_key_id is not None:
+            raise ValueError(
+                "either packed_keystore_file or packed_kms_key_id names the packed key, not both"
+            )
+        if (
+            self.kms_key_id is None
+            and self.packed_kms_key_id is None
+            and (self.kms_region or self.kms_endpoint)
+        ):
+            raise ValueError("kms_region and kms_endpoint go with kms_key_id or packed_kms_key_id")
+        plaintext = self.kms_endpoint is not None and not self.kms_endpoint.startswith("https://")
+        if self.environment == "production" and plaintext:
+            raise ValueError("production needs a kms_endpoint with https://")
         return self
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ from acesteps.signer.v1 import signer_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2_grpc as rpc
 from deploy.local.postgres import Database
 from services.common.errors import error_from_rpc
-from services.signer.keys import main as keys_cli
+from services.signer.keys.commands import main as keys_cli
 from tests.signer.attested import CONTRACT, write_bundle
 
 START_PATIENCE_S = 20.0

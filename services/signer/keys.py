@@ -9,6 +9,7 @@ import ctypes
 import resource
 import secrets
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn, Protocol, Self
 
@@ -121,6 +122,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
         raise SignatureDefect("it recovers to no key") from error
 
 
+@lru_cache(maxsize=16)
 def checksummed(address: bytes) -> str:
     """EIP-55 text of a 20-byte address."""
     return str(to_checksum_address(address))

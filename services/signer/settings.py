@@ -19,7 +19,7 @@ class SignerSettings(ServiceSettings):
     database_url: SecretStr
     """postgresql://... of the role `acesteps_signer`; straight to PostgreSQL, no pooler between."""
     owner_database_url: SecretStr | None = None
-    """The same of the schema's owner, to migrate at the start; else `python -m services.signer.migrate` does."""
+    """The same of the schema's owner, to migrate at the start (else: `python -m services.signer.migrate`)."""
     keystore_file: Path
     """Key of EIP-712 permits: an encrypted keystore, version 3 (`python -m services.signer.keys --help`)."""
     keystore_password_file: Path

@@ -16,6 +16,9 @@ DEV       := $(VENV)/.dev
 NODE      := $(VENV)/.node
 PROTO     := build/gen/.done
 CONTRACTS := build/contracts/SongNFT.json
+ORIGINAL  := build/contracts/LiteralOriginal.json
+# Of the one platform that npm brought; not its launcher, which ends with status 0 whatever forge says.
+FORGE     := node_modules/@foundry-rs/forge-*-*/bin/forge
 PROTOS    := $(wildcard protos/acesteps/*/v1/*.proto)
 CODE      := services deploy clients docs tests bench
 
@@ -23,7 +26,7 @@ CODE      := services deploy clients docs tests bench
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make demo takes PROMPT= DURATION= LYRICS= SEED= INSTRUMENTAL=1 ONCE=1 HTTP_PORT= GRPC_PORT= DATA_DIR="
 
@@ -39,7 +42,7 @@ stack: setup ## the whole mesh on this machine, until Ctrl-C
 setup: $(RUNTIME) $(PROTO) $(CONTRACTS) ## everything that runs, nothing that only tests
 
 .PHONY: setup-dev
-setup-dev: setup $(DEV) ## setup, and what lint and tests need
+setup-dev: setup $(DEV) $(ORIGINAL) ## setup, and what lint and tests need
 
 .PHONY: proto
 proto: $(PROTO) ## generated code, from protos/ into build/gen
@@ -52,14 +55,16 @@ format: $(DEV) ## rewrite code in the one format
 	$(BIN)/ruff check --fix --quiet $(wildcard $(CODE)) || true
 	$(BIN)/ruff format $(wildcard $(CODE))
 	npx buf format -w
+	$(FORGE) fmt contracts
 
 .PHONY: lint
-lint: setup-dev types ## style, types, layers, protos
+lint: setup-dev types ## style, types, layers, protos, contracts
 	$(BIN)/ruff check $(wildcard $(CODE))
 	$(BIN)/ruff format --check $(wildcard $(CODE))
 	$(BIN)/lint-imports --cache-dir build/import-linter
 	npx buf lint
 	npx buf format --diff --exit-code
+	$(FORGE) fmt --check contracts
 
 .PHONY: types
 types: setup-dev ## mypy, strict
@@ -68,6 +73,14 @@ types: setup-dev ## mypy, strict
 .PHONY: test
 test: setup-dev ## every test; what a test needs beyond pip and npm it names when it skips
 	$(BIN)/pytest
+
+.PHONY: contracts-test
+contracts-test: setup-dev ## unit, fuzz and invariant tests of the contracts in Foundry (25 s; part of test)
+	@$(FORGE) test
+
+.PHONY: gas
+gas: setup-dev ## what mints cost, beside the literal original; status 1 above the limits; writes docs/measurements.md
+	@$(BIN)/python -m bench.gas
 
 .PHONY: docs
 docs: setup ## rewrite the pages that are made from code
@@ -118,3 +131,6 @@ $(PROTO): $(PROTOS) $(RUNTIME)
 
 $(CONTRACTS): $(wildcard contracts/src/*.sol) contracts/compile.mjs node_modules/.runtime
 	node contracts/compile.mjs
+
+$(ORIGINAL): $(wildcard contracts/original/*.sol) contracts/compile.mjs node_modules/.runtime
+	node contracts/compile.mjs contracts/original

@@ -1,13 +1,14 @@
-// Compiles contracts/src into build/contracts/<Contract>.json with solc's JavaScript build: no other tool is needed.
+// Compiles contracts/src, or the folder that is named, into build/contracts/<Contract>.json with solc's JavaScript
+// build: no other tool is needed.
 // A warning is an error. Nothing is written unless everything compiles.
 
 import { mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const sourceDir = join(root, "contracts", "src");
+const sourceDir = resolve(process.argv[2] ?? join(root, "contracts", "src"));
 const outputDir = join(root, "build", "contracts");
 const solc = createRequire(import.meta.url)("solc");
 

@@ -20,7 +20,7 @@ library RawCid {
         // From the end: the last letter has the digest's lowest three bits and two zeros to fill it up.
         text[65] = ALPHABET[(rest << 2) & 31];
         rest >>= 3;
-        for (uint256 i = 65; i > 14; ) {
+        for (uint256 i = 65; i > 14;) {
             text[--i] = ALPHABET[rest & 31];
             rest >>= 5;
         }

@@ -28,13 +28,18 @@ import {RawCid} from "./RawCid.sol";
  *
  * - Whatever a signer signs is minted. That a song is AI-made, and its creator's, is the signing service's word.
  * - A packed permit names no chain, no contract and no deadline. It is good forever, on every contract that trusts its
- *   signer: use one signing key per chain and contract, and revoke its role to void what it signed.
+ *   signer: use one signing key per chain and contract, and revoke its role to void what it signed. The URI is stored as
+ *   it was signed; that anything is found there is not looked at.
+ * - A permit cannot be withdrawn one by one: wait for its deadline, pause, or revoke the role of its signer, which voids
+ *   all others of that signer, too. What is minted stays minted.
  * - An EIP-712 permit in flight can be brought by anybody, at a time of their choice until the deadline. The token goes
  *   to `to` all the same.
  * - Tokens are not offered to contracts (`onERC721Received` is not called): a permit names its receiver, and a call to
  *   it would let it act in the middle of a mint. A contract that cannot move tokens keeps them for good.
  * - Royalties are information; markets may ignore them.
- * - The admin can grant any role to anybody. Pausing stops mints, not transfers.
+ * - Block time is the validator's word: a deadline is kept to within seconds, or to what a sequencer makes of it.
+ * - The admin can grant any role to anybody, in one step and without delay, and can renounce: make it a multisig.
+ *   Pausing stops mints, not transfers.
  */
 contract SongNFT is ERC721, ERC2981, AccessControl, EIP712, Pausable {
     /// @notice Signs EIP-712 permits.
@@ -52,6 +57,9 @@ contract SongNFT is ERC721, ERC2981, AccessControl, EIP712, Pausable {
     mapping(uint256 tokenId => string) private _metadataURIs;
 
     string private _contractURI;
+
+    /// @notice A permit of `signer` became the token `tokenId`. After a theft of a key this tells what it minted.
+    event SongMinted(uint256 indexed tokenId, address indexed signer);
 
     /// @notice The collection's own metadata was moved (ERC-7572).
     event ContractURIUpdated();
@@ -80,12 +88,10 @@ contract SongNFT is ERC721, ERC2981, AccessControl, EIP712, Pausable {
      * @param royaltyBasisPoints Hundredths of a percent of the sale price, at most 10,000.
      * @param contractURI_ URI of the collection's metadata.
      */
-    constructor(
-        address admin,
-        address royaltyReceiver,
-        uint96 royaltyBasisPoints,
-        string memory contractURI_
-    ) ERC721("AceSteps Songs", "SONG") EIP712("AceSteps SongNFT", "1") {
+    constructor(address admin, address royaltyReceiver, uint96 royaltyBasisPoints, string memory contractURI_)
+        ERC721("AceSteps Songs", "SONG")
+        EIP712("AceSteps SongNFT", "1")
+    {
         if (admin == address(0)) revert AdminMissing();
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
         _updateRoyalty(royaltyReceiver, royaltyBasisPoints);
@@ -115,13 +121,9 @@ contract SongNFT is ERC721, ERC2981, AccessControl, EIP712, Pausable {
      * @param deadline Unix time until which the permit is good, inclusive.
      * @param signature r ‖ s ‖ v, 65 bytes, low s.
      */
-    function mint(
-        address to,
-        bytes32 audioHash,
-        bytes32 metadataDigest,
-        uint256 deadline,
-        bytes calldata signature
-    ) external {
+    function mint(address to, bytes32 audioHash, bytes32 metadataDigest, uint256 deadline, bytes calldata signature)
+        external
+    {
         if (metadataDigest == 0) revert MetadataMissing(audioHash);
         if (block.timestamp > deadline) revert PermitExpired(deadline);
         bytes32 structHash = keccak256(abi.encode(PERMIT_TYPEHASH, to, audioHash, metadataDigest, deadline));
@@ -162,25 +164,21 @@ contract SongNFT is ERC721, ERC2981, AccessControl, EIP712, Pausable {
     }
 
     /// @inheritdoc ERC721
-    function supportsInterface(
-        bytes4 interfaceId
-    ) public view override(ERC721, ERC2981, AccessControl) returns (bool) {
+    function supportsInterface(bytes4 interfaceId) public view override(ERC721, ERC2981, AccessControl) returns (bool) {
         return super.supportsInterface(interfaceId);
     }
 
     /// @dev The only way to a token: what both formats have to prove, and that the recording is new.
-    function _mintTrusted(
-        bytes32 role,
-        bytes32 digest,
-        bytes calldata signature,
-        address to,
-        bytes32 audioHash
-    ) private whenNotPaused {
+    function _mintTrusted(bytes32 role, bytes32 digest, bytes calldata signature, address to, bytes32 audioHash)
+        private
+        whenNotPaused
+    {
         address owner = _ownerOf(uint256(audioHash));
         if (owner != address(0)) revert SongAlreadyMinted(audioHash, owner);
         address signer = ECDSA.recoverCalldata(digest, signature);
         if (!hasRole(role, signer)) revert SignerNotTrusted(signer, role);
         _mint(to, uint256(audioHash));
+        emit SongMinted(uint256(audioHash), signer);
     }
 
     function _updateRoyalty(address receiver, uint96 basisPoints) private {

@@ -55,8 +55,8 @@ class Chain:
         self._state_file = data_dir / "state.json"
         self._record_file = data_dir / "contract.json"
         self._signers: tuple[Sequence[str], Sequence[str]] | None = None
-        # Not anvil's own launcher, a Node script whose child would outlive it when killed.
-        argv = [str(_binary()), "--host", LOOPBACK, "--port", str(port), "--chain-id", str(CHAIN_ID)]
+        argv = [str(foundry_binary("anvil")), "--host", LOOPBACK, "--port", str(port)]
+        argv += ["--chain-id", str(CHAIN_ID)]
         argv += ["--state", str(self._state_file), "--state-interval", str(STATE_INTERVAL_S)]
         self._child = Child(
             Command(
@@ -160,10 +160,14 @@ def start(data_dir: Path, *, report: Report = lambda line: None) -> Chain:
     return chain
 
 
-def _binary() -> Path:
+def foundry_binary(tool: str) -> Path:
+    """`anvil` or `forge` as npm brought it for this platform. Raises ChainError.
+
+    Not their own launchers, Node scripts whose child outlives them and whose status is 0 whatever it says.
+    """
     machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-    package = f"anvil-{sys.platform}-{machine.get(platform.machine().lower(), platform.machine())}"
-    path = NODE_MODULES / "@foundry-rs" / package / "bin" / "anvil"
+    package = f"{tool}-{sys.platform}-{machine.get(platform.machine().lower(), platform.machine())}"
+    path = NODE_MODULES / "@foundry-rs" / package / "bin" / tool
     if not path.exists():
         raise ChainError(f"{path} is missing: install it with `make setup`")
     return path

@@ -4,67 +4,25 @@ Transactions are sent from the node's own unlocked accounts: no key passes throu
 development node only.
 """
 
-import hashlib
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
-ARTIFACT = Path(__file__).parents[2] / "build" / "contracts" / "SongNFT.json"
+from services.signer.onchain.node import ChainError, Node
+from services.signer.onchain.song_nft import ARTIFACT, Constructor, grant_data, has_role, read_artifact
+
 RPC_TIMEOUT_S = 10.0
 RECEIPT_POLL_S = 0.005
 ROYALTY_BASIS_POINTS = 500
-ADMIN_ROLE = bytes(32)  # OpenZeppelin's DEFAULT_ADMIN_ROLE
-
-
-class ChainError(RuntimeError):
-    """The node cannot be reached, refused a call, or a transaction reverted."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """The compiled contract."""
-
-    abi: list[dict[str, Any]]
-    bytecode: bytes
-
-    @property
-    def digest(self) -> str:
-        """Changes when the contract does (hex)."""
-        return hashlib.sha256(self.bytecode).hexdigest()
-
-
-def read_artifact() -> Artifact:
-    """The compiled `SongNFT`. Raises ChainError when it has not been compiled."""
-    try:
-        found = json.loads(ARTIFACT.read_text())
-    except FileNotFoundError:
-        raise ChainError(f"{ARTIFACT} is missing: compile it with `make contracts`") from None
-    return Artifact(abi=found["abi"], bytecode=bytes.fromhex(found["bytecode"].removeprefix("0x")))
+__all__ = ["ARTIFACT", "ChainError", "read_artifact"]
 
 
 def call_rpc(rpc_url: str, method: str, *parameters: object) -> Any:
     """Calls one JSON-RPC method and returns its result. Raises ChainError."""
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
-    request = urllib.request.Request(rpc_url, body, {"content-type": "application/json"})
-    try:
-        # Never through a proxy of the environment: the node is on this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=RPC_TIMEOUT_S) as response:
-            answer = json.load(response)
-    except (OSError, ValueError) as error:
-        raise ChainError(f"{method} at {rpc_url}: {error}") from error
-    if "error" in answer:
-        raise ChainError(f"{method} at {rpc_url}: {answer['error'].get('message')}")
-    return answer["result"]
+    # Never through a proxy of the environment: the node is on this machine.
+    return Node(rpc_url, proxied=False).call(method, *parameters)
 
 
 def send_transaction(rpc_url: str, sender: str, **fields: str) -> dict[str, Any]:
@@ -111,9 +69,7 @@ def deploy_song_nft(
 
     Raises ChainError.
     """
-    arguments = encode(
-        ["address", "address", "uint96", "string"], [deployer, deployer, ROYALTY_BASIS_POINTS, contract_uri]
-    )
+    arguments = Constructor(deployer, deployer, ROYALTY_BASIS_POINTS, contract_uri).encoded()
     receipt = send_transaction(rpc_url, deployer, data=_hex(read_artifact().bytecode + arguments))
     contract = to_checksum_address(receipt["contractAddress"])
     grant_roles(
@@ -131,17 +87,11 @@ def deploy_song_nft(
 
 def grant_roles(rpc_url: str, admin: str, contract: str, roles: Mapping[str, Sequence[str]]) -> None:
     """Grants each named role to its accounts unless they have it. Repeatable. Raises ChainError."""
+    node = Node(rpc_url, proxied=False)
     for role, accounts in roles.items():
         for account in accounts:
-            arguments = encode(["bytes32", "address"], [keccak(text=role), account])
-            has_role = {"to": contract, "data": _hex(_selector("hasRole(bytes32,address)") + arguments)}
-            if int(call_rpc(rpc_url, "eth_call", has_role, "latest"), 16) == 0:
-                grant = _hex(_selector("grantRole(bytes32,address)") + arguments)
-                send_transaction(rpc_url, admin, to=contract, data=grant)
-
-
-def _selector(signature: str) -> bytes:
-    return keccak(text=signature)[:4]
+            if not has_role(node, contract, role, account):
+                send_transaction(rpc_url, admin, to=contract, data=_hex(grant_data(role, account)))
 
 
 def _hex(data: bytes) -> str:

@@ -11,8 +11,9 @@ import grpc
 from grpc.aio import ClientCallDetails, Metadata
 
 from services.common.deadline import timeout_for_callee
+from services.common.renewing import RenewingChannel
 from services.common.settings import ServiceSettings
-from services.common.tls import channel_credentials
+from services.common.tls import Identity, IdentityFiles, channel_credentials
 from services.common.tracing import trace_metadata
 
 _Continue = Callable[..., Any]
@@ -34,12 +35,19 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
 
 
 def open_channel(target: str, settings: ServiceSettings) -> grpc.aio.Channel:
-    """A channel to `target` ("host:port" or "dns:///name:port"); close it when done."""
+    """A channel to `target` ("host:port" or "dns:///name:port"); close it when done.
+
+    Raises:
+        OSError, ValueError: the TLS files cannot be used.
+    """
     if settings.tls is None:
         return grpc.aio.insecure_channel(target, options=_OPTIONS, interceptors=_interceptors())
-    return grpc.aio.secure_channel(
-        target, channel_credentials(*settings.tls), options=_OPTIONS, interceptors=_interceptors()
-    )
+
+    def secure(identity: Identity) -> grpc.aio.Channel:
+        credentials = channel_credentials(identity)
+        return grpc.aio.secure_channel(target, credentials, options=_OPTIONS, interceptors=_interceptors())
+
+    return RenewingChannel(IdentityFiles(settings.tls), secure)
 
 
 def _carry_on(details: ClientCallDetails) -> ClientCallDetails:

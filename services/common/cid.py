@@ -28,7 +28,7 @@ def raw_cid(data: bytes) -> str:
     return _text(_cid(_RAW, data))
 
 
-def unixfs_cid(data: bytes) -> str:
+def unixfs_cid(data: bytes | memoryview) -> str:
     """CID of a file: raw leaves of 1 MiB under balanced UnixFS nodes; a file of one leaf is that leaf."""
     view = memoryview(data)
     level = [

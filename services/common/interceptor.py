@@ -6,7 +6,7 @@ Knows no service. Health and reflection pass untouched: probes send no deadline.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from opentelemetry import trace
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.common import deadline
+from services.common.callers import AllowLists, names_of
 from services.common.errors import Internal, InvalidRequest, PermissionDenied, ServiceError, status_of
 from services.common.tracing import context_of, tracer
 
@@ -41,9 +42,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    def __init__(self, allowed_callers: Collection[str] = ()) -> None:
-        """`allowed_callers`: certificate SANs; empty lets every caller in that the transport let in."""
-        self._allowed = frozenset(allowed_callers)
+    def __init__(self, allow_lists: AllowLists | None = None) -> None:
+        """Without lists, every caller may call that the transport let in."""
+        self._allow_lists = allow_lists or AllowLists()
 
     async def intercept_service(
         self,
@@ -53,7 +54,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_EXEMPT):
             return handler
-        call = _Call(handler_call_details, self._allowed)
+        call = _Call(handler_call_details, self._allow_lists)
         coders = handler.request_deserializer, handler.response_serializer
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(call.unary(handler.unary_unary), *coders)
@@ -67,10 +68,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 class _Call:
     """What surrounds one call."""
 
-    def __init__(self, details: grpc.HandlerCallDetails, allowed: frozenset[str]) -> None:
+    def __init__(self, details: grpc.HandlerCallDetails, allow_lists: AllowLists) -> None:
         self._metadata = tuple(details.invocation_metadata or ())
         _, self._service, self._method = details.method.split("/", 2)
-        self._allowed = allowed
+        self._path, self._allow_lists = details.method, allow_lists
 
     def unary(
         self, inner: Callable[[Any, Context], Awaitable[Any]]
@@ -132,12 +133,10 @@ class _Call:
 
     def _admit(self, context: Context) -> None:
         """Raises PermissionDenied for a caller not on the list, InvalidRequest without a deadline."""
-        if self._allowed:
-            names = {n.decode() for n in context.auth_context().get("x509_subject_alternative_name", ())}
-            if not names & self._allowed:
-                raise PermissionDenied(
-                    "CALLER_NOT_ALLOWED", "the caller's certificate is not on the allow-list"
-                )
+        if not self._allow_lists.admits(self._path, names_of(context)):
+            raise PermissionDenied(
+                "CALLER_NOT_ALLOWED", "the caller's certificate is not on the allow-list of this method"
+            )
         left = context.time_remaining()
         if left is None:
             raise InvalidRequest("DEADLINE_REQUIRED", "the call has no deadline; set one")

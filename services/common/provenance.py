@@ -8,11 +8,12 @@ Sources: in-toto Attestation Framework v1, DSSE v1.0.2, RFC 8032, RFC 8785.
 import base64
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -131,7 +133,7 @@ class SongStatement:
             creator_address=predicate.take("creator_address", str),
             media_type=predicate.take("media_type", str),
             audio_bytes=predicate.take("audio_bytes", int),
-            duration_s=float(predicate.take("duration_s", int, float)),
+            duration_s=_number(predicate.take("duration_s", int, float)),
             seed=predicate.take("seed", int),
             started_at=_time(predicate.take("started_at", str)),
             finished_at=_time(predicate.take("finished_at", str)),
@@ -179,9 +181,30 @@ class AttestationKey:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(pem)
 
+    def public_pem(self) -> bytes:
+        return self._private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
     def sign(self, message: bytes) -> bytes:
         """Ed25519 signature, 64 bytes."""
         return self._private.sign(message)
+
+
+def load_public_key(path: Path) -> bytes:
+    """The raw public key (32 bytes) in a PEM file that holds it, or its private key.
+
+    Raises:
+        OSError; ValueError when there is no Ed25519 key in it.
+    """
+    pem = path.read_bytes()
+    if b"PRIVATE KEY" in pem:
+        return AttestationKey.load(path).public_key
+    try:
+        public = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"{path} holds no key in PEM") from error
+    if not isinstance(public, Ed25519PublicKey):
+        raise ValueError(f"{path} holds no Ed25519 key")
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def key_id_of(public_key: bytes) -> str:
@@ -224,7 +247,7 @@ def version_digest(version: str) -> str:
 
 
 def strict_json(data: bytes) -> dict[str, Any]:
-    """A JSON object in UTF-8 without repeated keys, NaN or infinities, at most 64 levels deep.
+    """A JSON object in UTF-8, at most 64 deep, without repeated keys, NaN, infinities or half surrogates.
 
     Raises:
         ValueError: for anything else.
@@ -239,8 +262,17 @@ def strict_json(data: bytes) -> dict[str, Any]:
     def constant(name: str) -> float:
         raise ValueError(f"{name} is not JSON")
 
+    def finite(digits: str) -> float:
+        if not math.isfinite(number := float(digits)):
+            raise ValueError("a number is too large")
+        return number
+
     _check_depth(data)
-    value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
+    value = json.loads(
+        data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_float=finite
+    )
+    if b"\\ud" in data.lower():  # the only way to write half a surrogate pair (RFC 7493)
+        json.dumps(value, ensure_ascii=False).encode()
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
@@ -287,7 +319,7 @@ class _Fields:
 
     def end(self) -> None:
         if self._left:
-            raise ValueError(f"unknown field {sorted(self._left)[0]}")
+            raise ValueError(f"unknown field {sorted(self._left)[0]!r}")
 
 
 def _sha256(text: str) -> bytes:
@@ -297,12 +329,19 @@ def _sha256(text: str) -> bytes:
     return digest
 
 
+def _number(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError("a number is too large") from error
+
+
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None or _rfc3339(moment) != text:
+    if moment.utcoffset() != timedelta(0) or _rfc3339(moment) != text:
         raise ValueError("a time is not RFC 3339 in UTC with microseconds")
     return moment

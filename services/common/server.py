@@ -7,9 +7,9 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import grpc
@@ -17,6 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
+from services.common.callers import AllowLists
 from services.common.interceptor import CallInterceptor
 from services.common.logs import setup_logs
 from services.common.settings import ServiceSettings
@@ -40,10 +41,14 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class GrpcService:
-    """A servicer, ready to be added: `full_name` as in reflection, `add` binds it to a server."""
+    """A servicer, ready to be added: `full_name` as in reflection, `add` binds it to a server.
+
+    `callers`: the methods that are not for the service's allowed callers but for the names given here.
+    """
 
     full_name: str
     add: Callable[[grpc.aio.Server], None]
+    callers: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 class Health:
@@ -120,6 +125,9 @@ async def _run(name: str, settings: S, build: Build[S]) -> None:
         if settings.metrics_port:
             _start_metrics(settings)
         server = await start_server(settings, services, health_)
+        if settings.health_port:
+            probes = await start_health(settings, health_)
+            stack.push_async_callback(probes.stop, 0)
         await stopped.wait()
         _log.info("draining", extra={"grace_s": settings.drain_grace_s})
         await health_.drain()
@@ -132,7 +140,7 @@ async def start_server(
     settings: ServiceSettings, services: Sequence[GrpcService], health_: Health
 ) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(settings.allowed_callers)],
+        interceptors=[CallInterceptor(_allow_lists(settings, services))],
         options=(*_OPTIONS, ("grpc.max_receive_message_length", settings.max_request_bytes)),
     )
     for service in services:
@@ -144,13 +152,40 @@ async def start_server(
     try:
         if settings.tls is None:
             port = server.add_insecure_port(address)
+            _log.warning("plaintext: fit for development only; no caller is known")
         else:
-            port = server.add_secure_port(address, server_credentials(*settings.tls))
+            port = server.add_secure_port(address, server_credentials(settings.tls))
+    except (OSError, ValueError) as error:
+        raise StartError(f"TLS: {error}") from error
     except RuntimeError as error:
         raise StartError(f"cannot listen on {address} (is the port taken?)") from error
     await health_.start(names)
     await server.start()
     _log.info("serving", extra={"grpc": f"{settings.grpc_host}:{port}"})
+    return server
+
+
+def _allow_lists(settings: ServiceSettings, services: Sequence[GrpcService]) -> AllowLists:
+    if settings.tls is None:  # nobody has a name
+        return AllowLists()
+    methods = {
+        f"/{service.full_name}/{method}": frozenset(names)
+        for service in services
+        for method, names in service.callers.items()
+    }
+    return AllowLists(frozenset(settings.allowed_callers) or None, methods)
+
+
+async def start_health(settings: ServiceSettings, health_: Health) -> grpc.aio.Server:
+    """Health in plaintext on a port of its own."""
+    server = grpc.aio.server(options=_OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(health_.servicer, server)
+    address = f"{settings.grpc_host}:{settings.health_port}"
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise StartError(f"cannot serve health on {address} (is the port taken?)") from error
+    await server.start()
     return server
 
 

@@ -8,13 +8,23 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, NoReturn, Self, TypeVar
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.common.tls import TlsFiles
+
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _split(value: object) -> object:
+    return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
+
+
+# Comma-separated in the environment.
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class ServiceSettings(BaseSettings):
@@ -23,6 +33,9 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
     )
+
+    # A service that not everybody in the mesh may call does not run in production without its list.
+    lists_callers: ClassVar[bool] = False
 
     environment: Literal["development", "production"] = "development"
     """"production" refuses what is only fit for a laptop: plaintext, development accounts."""
@@ -44,21 +57,14 @@ class ServiceSettings(BaseSettings):
     """Key of the certificate (PEM)."""
     tls_ca_file: Path | None = None
     """CA whose certificates count (PEM)."""
-    allowed_callers: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_callers: Names = ()
     """Certificate SANs that may call, comma-separated; empty: any certificate of the CA."""
+    health_port: Port = 0
+    """Port that serves health, and nothing else, in plaintext: for probes that know no TLS; 0 serves none."""
     drain_delay_s: Annotated[float, Field(ge=0, le=300)] = 0.0
     """After SIGTERM: seconds that not-ready is shown before new calls are refused."""
     drain_grace_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """Seconds that running calls then have to end."""
-
-    @field_validator("allowed_callers", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
 
     @model_validator(mode="after")
     def _tls_whole(self) -> Self:
@@ -69,11 +75,19 @@ class ServiceSettings(BaseSettings):
             raise ValueError("production needs tls_cert_file, tls_key_file and tls_ca_file")
         return self
 
+    @model_validator(mode="after")
+    def _callers_known(self) -> Self:
+        if self.allowed_callers and self.tls is None:
+            raise ValueError("allowed_callers are names on certificates; it needs tls_cert_file")
+        if self.environment == "production" and self.lists_callers and not self.allowed_callers:
+            raise ValueError("production needs allowed_callers")
+        return self
+
     @property
-    def tls(self) -> tuple[Path, Path, Path] | None:
-        """(certificate, key, CA) files, or None for plaintext."""
+    def tls(self) -> TlsFiles | None:
+        """Certificate, key and CA, or None for plaintext."""
         if self.tls_cert_file and self.tls_key_file and self.tls_ca_file:
-            return self.tls_cert_file, self.tls_key_file, self.tls_ca_file
+            return TlsFiles(self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
         return None
 
 

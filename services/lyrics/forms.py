@@ -57,7 +57,14 @@ def filled(form: Form, lines: int, each: int = 0) -> Shape:
     fitting = [shape for shape in shapes if lines_of(shape) <= lines]
     if not fitting:
         return min(shapes, key=lines_of)
+    # Two lines are no stanza: only for who asks for more sections than there is room for.
+    fitting = [shape for shape in fitting if has_stanzas(shape)] or fitting
     return max(fitting, key=lambda shape: (min(lines_of(shape) / lines, _FULL), -len(shape), lines_of(shape)))
+
+
+def has_stanzas(shape: Shape) -> bool:
+    """Whether no verse has fewer lines than a stanza."""
+    return all(lines >= STANZA for tag, lines in shape if tag is _VERSE)
 
 
 def is_full(shape: Shape, lines: int) -> bool:

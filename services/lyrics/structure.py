@@ -105,7 +105,8 @@ def _of_nothing(brief: Brief, tempo_bpm: float) -> forms.Shape:
     options = [forms.stanzas(lines)]
     if lines >= 4 * forms.STANZA:
         named = (Form.VERSE_CHORUS, Form.VERSE_CHORUS_BRIDGE, Form.PRE_CHORUS)
-        options += [shape for form in named if forms.is_full(shape := forms.filled(form, lines), lines)]
+        shapes = [forms.filled(form, lines) for form in named]
+        options += [s for s in shapes if forms.is_full(s, lines) and forms.has_stanzas(s)]
     # a generator of its own: the engine's own draws do not move with it
     return random.Random(f"form {brief.seed}").choice(options)
 

@@ -29,7 +29,7 @@ async def build(settings: MusicSettings, stack: AsyncExitStack, health: Health) 
     await host.start()
     stack.push_async_callback(host.stop)
     SLOTS_BUSY.set_function(lambda: host.busy)
-    trust = Trust(settings.trust_bundle_file, settings.trust_state_file)
+    trust = Trust(settings.trust_bundle_file, settings.trust_state_file, settings.trust_least_version)
     servicer = MusicServicer(host, settings.slots, key, settings.pod_id, trust)
     name = pb.DESCRIPTOR.services_by_name["MusicService"].full_name
     return [GrpcService(name, lambda server: pb_grpc.add_MusicServiceServicer_to_server(servicer, server))]

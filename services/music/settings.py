@@ -2,7 +2,7 @@
 
 import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -18,6 +18,8 @@ def _preset(value: object) -> object:
 
 class MusicSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="MUSIC_")
+
+    lists_callers: ClassVar[bool] = True
 
     grpc_port: Port = 50052
     """Port that gRPC listens on; 0 takes any free one."""
@@ -37,6 +39,9 @@ class MusicSettings(ServiceSettings):
     """Whose songs may be edited; read again when it changes, and may come after the start. None: no edits."""
     trust_state_file: Path | None = None
     """Where the highest version of the bundle seen so far is kept; goes with the bundle."""
+
+    trust_least_version: Annotated[int, Field(ge=1)] = 1
+    """Lowest version of the bundle to start with: for a process whose state file may be lost."""
 
     @model_validator(mode="after")
     def _trust_whole(self) -> Self:

@@ -15,9 +15,9 @@ from pathlib import Path
 from acesteps.music.v1 import music_service_pb2 as pb
 from services.common.errors import FailedPrecondition, InvalidField, InvalidRequest
 from services.common.provenance import SongStatement
-from services.common.trust import AttestationRefused, TrustBundle, TrustStore, verify
+from services.common.trust import AttestationRefused, TrustBundle, TrustStore, chain_complaint, verify
 from services.common.trust.verification import MAX_ENVELOPE_BYTES
-from services.music.engine import TEXT_TO_MUSIC, EngineInfo
+from services.music.engine import EngineInfo
 
 _log = logging.getLogger(__name__)
 
@@ -42,15 +42,15 @@ class SourceParts:
 class Trust:
     """The pod's trust bundle, which may come after the pod: on one machine it names the pod's own key."""
 
-    def __init__(self, bundle_file: Path | None, state_file: Path | None) -> None:
-        self._bundle_file, self._state_file = bundle_file, state_file
+    def __init__(self, bundle_file: Path | None, state_file: Path | None, least_version: int = 1) -> None:
+        self._bundle_file, self._state_file, self._least_version = bundle_file, state_file, least_version
         self._store: TrustStore | None = None
 
     def bundle(self) -> TrustBundle:
         """Raises FailedPrecondition (EDITS_OFF) without one."""
         if self._store is None and self._bundle_file is not None and self._state_file is not None:
             try:
-                self._store = TrustStore(self._bundle_file, self._state_file)
+                self._store = TrustStore(self._bundle_file, self._state_file, self._least_version)
             except (OSError, ValueError) as error:
                 _log.error("no trust bundle, edits are off: %s", error)
         if self._store is None:
@@ -154,7 +154,9 @@ async def prove(parts: SourceParts, bundle: TrustBundle, engine: EngineInfo, now
         InvalidField: SOURCE_MISMATCH on `envelope` or `state`.
     """
     statements = await asyncio.to_thread(_verified, parts.envelopes, bundle, now)
-    _check_chain(statements)
+    if complaint := chain_complaint(statements):
+        limit = "the whole chain, from the source to a song from nothing"
+        raise InvalidField("SOURCE_MISMATCH", "envelope", complaint, limit=limit)
     for i, statement in enumerate(statements):
         if statement.engine != engine.name:
             message = f"envelope {i}: made by {statement.engine!r}, this pod edits songs of {engine.name!r}"
@@ -180,19 +182,3 @@ def _verified(envelopes: Sequence[bytes], bundle: TrustBundle, now: datetime) ->
                 "SOURCE_NOT_ATTESTED", f"envelope {i}: {refusal}", metadata=metadata
             ) from refusal
     return statements
-
-
-def _check_chain(statements: Sequence[SongStatement]) -> None:
-    """Every song was made from the next, the last one from nothing."""
-    for i, statement in enumerate(statements):
-        made_from = statement.source_audio_sha256
-        if (statement.task == TEXT_TO_MUSIC) != (made_from is None):
-            raise _broken(f"envelope {i}: task {statement.task!r} and its source contradict each other")
-        before = statements[i + 1] if i + 1 < len(statements) else None
-        if made_from != (before.audio_sha256 if before else None):
-            raise _broken(f"envelope {i}: the next is not that of the song it was made from")
-
-
-def _broken(message: str) -> InvalidField:
-    limit = "the whole chain, from the source to a song from nothing"
-    return InvalidField("SOURCE_MISMATCH", "envelope", message, limit=limit)

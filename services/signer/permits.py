@@ -15,7 +15,7 @@ from services.common.trust import TrustStore
 from services.signer import metrics, policy
 from services.signer.audit import Audit, Line, Verdict
 from services.signer.formats import Domain, eip712_digest, packed_digest
-from services.signer.keys import SignatureDefect, SigningKey, recover, sign_checked
+from services.signer.keys import KEY_UNAVAILABLE, SignatureDefect, SigningKey, recover, sign_checked
 from services.signer.ledger import Entry, Identity, Ledger
 from services.signer.request import (
     Legible,
@@ -68,9 +68,9 @@ class Signer:
             song_id = attested_id if policy.keepable_song_id(attested_id) else None
             policy.check_song(request, statements, self.scope)
             return await self._sign(request, asked, attested_id, caller, now)
-        except Unavailable:
-            raise  # the audit is where the ledger is
         except Exception as refusal:
+            if isinstance(refusal, Unavailable) and refusal.reason != KEY_UNAVAILABLE:
+                raise  # the audit is where the ledger is
             line = Line(
                 caller=caller,
                 verdict=Verdict.REFUSED,

@@ -13,13 +13,11 @@ from typing import Any
 from services.common.cid import raw_cid
 from services.common.errors import FailedPrecondition
 from services.common.provenance import SongStatement, strict_json
-from services.common.trust import AttestationRefused, TrustBundle, verify
+from services.common.trust import AttestationRefused, TrustBundle, chain_complaint, verify
 from services.signer.request import IPFS_SCHEME, PermitFormat, PermitRequest
 
 # The only format that can be minted.
 MINTABLE_MEDIA_TYPE = "audio/mpeg"
-# Tasks that make a song from nothing; every other task has a source.
-SOURCELESS_TASKS = frozenset({"text2music"})
 # The procedural engine is not AI, so its songs never reach a chain where they could be sold as such.
 PROCEDURAL_ENGINE = "sketch"
 # As long as any id of ours; the ledger keeps it, so it has to be text that can be kept and shown.
@@ -152,19 +150,7 @@ def _song_id(case: Case) -> str | None:
 
 def _source_chain(case: Case) -> str | None:
     """Every song but the last names the next as its source; the last one was made from nothing."""
-    if len({statement.audio_sha256 for statement in case.statements}) != len(case.statements):
-        return "the same audio is attested by two of the envelopes"
-    for i, statement in enumerate(case.statements):
-        source = case.statements[i + 1] if i + 1 < len(case.statements) else None
-        if (statement.task in SOURCELESS_TASKS) != (statement.source_audio_sha256 is None):
-            return f"envelope {i}: task {statement.task!r} and the presence of a source contradict each other"
-        if statement.source_audio_sha256 is None and source is not None:
-            return f"envelope {i}: a song without a source is followed by more envelopes"
-        if statement.source_audio_sha256 is not None and source is None:
-            return f"envelope {i}: the envelope of its source is missing"
-        if source is not None and statement.source_audio_sha256 != source.audio_sha256:
-            return f"envelope {i}: its source is another song than that of envelope {i + 1}"
-    return None
+    return chain_complaint(case.statements)
 
 
 def _engine_on_chain(case: Case) -> str | None:

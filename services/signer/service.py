@@ -15,6 +15,7 @@ import asyncpg
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2_grpc as rpc
+from services.common.callers import names_of
 from services.common.errors import ServiceError, Unavailable
 from services.common.migrations import MigrationError, migrate
 from services.common.server import GrpcService, Health, StartError
@@ -22,8 +23,8 @@ from services.common.trust import TrustStore
 from services.signer import listing, metrics, policy
 from services.signer.audit import MAX_CALLER_CHARACTERS, Audit
 from services.signer.database import MIGRATIONS, SCHEMA, Database, open_database
-from services.signer.keys import KeystoreKey, SigningKey, checksummed
-from services.signer.keystore import KeystoreError
+from services.signer.keys import checksummed
+from services.signer.keys.opening import open_keys
 from services.signer.ledger import Ledger
 from services.signer.listing import timestamp
 from services.signer.permits import Permit, Signer, rule_of
@@ -32,6 +33,8 @@ from services.signer.request import PermitFormat, address_bytes
 from services.signer.settings import SignerSettings
 from services.signer.switch import Switch
 
+# For the names in SIGNER_OPERATORS; all other methods are for those in SIGNER_ALLOWED_CALLERS.
+OPERATOR_METHODS = ("ListPermits", "Pause", "Resume")
 # How late readiness can be.
 WATCH_INTERVAL_S = 1.0
 
@@ -127,8 +130,7 @@ class SignerServicer(rpc.SignerServiceServicer):
 
 def caller_of(context: Any) -> str:
     """SANs of the caller's certificate, "" without TLS; of what it may name, only what can be shown."""
-    names = context.auth_context().get("x509_subject_alternative_name", ())
-    text = ",".join(name.decode("utf-8", "replace") for name in names)
+    text = ",".join(names_of(context))
     return "".join(c if c.isprintable() else "?" for c in text)[:MAX_CALLER_CHARACTERS]
 
 
@@ -138,9 +140,11 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     Raises:
         StartError: when one of them cannot be used.
     """
-    keys = _load_keys(settings)
+    keys = await asyncio.to_thread(open_keys, settings)
     try:
-        trust = TrustStore(settings.trust_bundle_file, settings.trust_state_file)
+        trust = TrustStore(
+            settings.trust_bundle_file, settings.trust_state_file, settings.trust_least_version
+        )
     except (OSError, ValueError) as error:
         raise StartError(f"trust bundle {settings.trust_bundle_file}: {error}") from error
     try:
@@ -168,23 +172,13 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
     )
     servicer = SignerServicer(signer, Switch(database))
     name = pb.DESCRIPTOR.services_by_name["SignerService"].full_name
-    return [GrpcService(name, lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server))]
-
-
-def _load_keys(settings: SignerSettings) -> dict[PermitFormat, SigningKey]:
-    """One key per format. A packed permit names no contract, so its key must be good for nothing else."""
-    try:
-        eip712 = KeystoreKey.load(settings.keystore_file, settings.keystore_password_file)
-        if settings.packed_keystore_file is None or settings.packed_keystore_password_file is None:
-            return {PermitFormat.EIP712: eip712}
-        packed = KeystoreKey.load(settings.packed_keystore_file, settings.packed_keystore_password_file)
-    except KeystoreError as error:
-        raise StartError(str(error)) from error
-    if packed.address == eip712.address:
-        raise StartError(
-            "SIGNER_PACKED_KEYSTORE_FILE holds the key of SIGNER_KEYSTORE_FILE; make another one"
+    return [
+        GrpcService(
+            name,
+            lambda server: rpc.add_SignerServiceServicer_to_server(servicer, server),
+            callers=dict.fromkeys(OPERATOR_METHODS, settings.operators),
         )
-    return {PermitFormat.EIP712: eip712, PermitFormat.PACKED: packed}
+    ]
 
 
 async def _watch(database: Database, trust: TrustStore, health: Health) -> None:

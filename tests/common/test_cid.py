@@ -1,9 +1,11 @@
-"""CIDs against vectors that js-ipfs-unixfs made (raw leaves of 1 MiB, balanced, 174 links a node)."""
+"""CIDs against those that Kubo gives, and js-ipfs-unixfs (raw leaves of 1 MiB, balanced, 174 links)."""
 
 import hashlib
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +19,33 @@ VECTORS = {
     MIB: "bafkreihwunguy6od2ewcs5mjebv7efvqqq2hi4nfh2s6p7u2i26remhqta",
     MIB + 1: "bafybeiejkouhdadwq6odmdgica7fdicfqhfogaijsax5tnxp3yg56layvy",
     3 * MIB + 7: "bafybeifkqww2qcr7bkxzqgwuybj6fmpdkg25m5iaowkco3v2pte4wjhs2a",
-    # one full node, and one leaf more: a second level
-    174 * MIB: "bafybeielp74wgnmisn6t2vtadhaxj2yy55thd55m2o5p2e3tgkpnbfal4i",
-    174 * MIB + 1: "bafybeiftv37ulcesixp6stwo372lhetemlk6ueoylup3lovt4s5g5pjwgq",
 }
+
+
+# From Kubo's tests (ipfs/kubo, test/cli/add_test.go: CIDv1, raw leaves, chunks of 1 MiB, at most 174 links):
+# one full node, and one leaf more, which makes a second level.
+KUBO_VECTORS = {
+    174: "bafybeigwduxcf2aawppv3isnfeshnimkyplvw3hthxjhr2bdeje4tdaicu",
+    175: "bafybeidhd7lo2n2v7lta5yamob3xwhbxcczmmtmhquwhjesi35jntf7mpu",
+}
+
+
+@pytest.fixture(scope="module")
+def kubo_stream() -> memoryview:
+    """175 MiB as Kubo's tests make them from a seed (harness/random_reader.go): a ChaCha20 stream."""
+    key = hashlib.sha256(b"v1-seed").digest()
+    cipher = Cipher(ChaCha20(key, nonce=bytes(16)), mode=None).encryptor()
+    return memoryview(cipher.update(bytes(175 * MIB)))
+
+
+@pytest.mark.parametrize("mebibytes", KUBO_VECTORS)
+def test_a_large_file_has_the_cid_that_kubo_gives_it(kubo_stream: memoryview, mebibytes: int) -> None:
+    assert unixfs_cid(kubo_stream[: mebibytes * MIB]) == KUBO_VECTORS[mebibytes]
+
+
+def test_a_short_text_has_the_cid_that_kubo_gives_it() -> None:
+    kubo = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"  # same file of Kubo's
+    assert unixfs_cid(b"hello world") == raw_cid(b"hello world") == kubo
 
 
 def pattern(size: int) -> bytes:

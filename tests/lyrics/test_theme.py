@@ -30,7 +30,7 @@ def read(text: str) -> theme.Theme:
         ("climate change", "climate change"),
         ("love love love!!!", "love"),
         ("epic orchestral battle in the mountains", "the battle"),
-        ("dark techno warehouse 130bpm industrial", ""),
+        ("dark techno warehouse 130bpm industrial", "the warehouse"),
         ("lo-fi hip hop beats to study to", ""),
         ("I miss you", ""),
         ("happy", ""),

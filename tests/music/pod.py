@@ -79,6 +79,7 @@ class Pod:
     settings: Mapping[str, str] = field(default_factory=dict)  # environment, besides what every pod gets
     start_patience_s: float = START_PATIENCE_S
     port: int = field(default_factory=lambda: free_ports(1)[0])
+    health_port: int = field(default_factory=lambda: free_ports(1)[0])
     metrics_port: int = field(default_factory=lambda: free_ports(1)[0])
 
     def __post_init__(self) -> None:
@@ -86,13 +87,14 @@ class Pod:
         self.key = AttestationKey.new()
         self.key.save(self.folder / "pod.pem")
         self.log = self.folder / "log"
-        self._readiness = Readiness(self.port)
+        self._readiness = Readiness(self.health_port)
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Pod"]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MUSIC_")}
         environment |= {
             "MUSIC_GRPC_PORT": str(self.port),
+            "MUSIC_HEALTH_PORT": str(self.health_port),
             "MUSIC_METRICS_PORT": str(self.metrics_port),
             "MUSIC_SLOTS": str(self.slots),
             "MUSIC_POD_ID": "pod-a",

@@ -133,6 +133,7 @@ def _uri_of_another_document() -> Request:
 # (reason, rule) → name → request
 HOSTILE: Mapping[tuple[str, str], Mapping[str, Build]] = {
     ("ATTESTATION_INVALID", "attestation"): {
+        "id_in_half_a_character": _half_a_character,
         "no_envelope": asked(envelopes=[b"{}"]),
         "signature_of_another_song": _signature_of_another_song,
         "envelope_with_a_key_twice": _key_twice_in_the_envelope,
@@ -163,7 +164,6 @@ HOSTILE: Mapping[tuple[str, str], Mapping[str, Build]] = {
         "no_id": _forged(song_id=""),
         "long_id": _forged(song_id="x" * 129),
         "id_with_a_nul": _forged(song_id="a\0b"),
-        "id_in_half_a_character": _half_a_character,
         "long_id_of_a_source": _long_id_of_a_source,
     },
     ("MEDIA_TYPE_NOT_ALLOWED", "media_type"): {"wav": _forged(media_type="audio/wav")},

@@ -20,7 +20,7 @@ from acesteps.signer.v1 import signer_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2_grpc as rpc
 from deploy.local.postgres import Database
 from services.common.errors import error_from_rpc
-from services.signer.keys import main as keys_cli
+from services.signer.keys.commands import main as keys_cli
 from tests.signer.attested import CONTRACT, write_bundle
 
 START_PATIENCE_S = 20.0
@@ -58,6 +58,7 @@ class SignerProcess:
     settings: dict[str, str]
     log: Path
     port: int = field(default_factory=lambda: _free_port())
+    health_port: int = field(default_factory=lambda: _free_port())
     metrics_port: int = field(default_factory=lambda: _free_port())
     _process: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +69,11 @@ class SignerProcess:
 
     def start(self) -> None:
         """Returns once readiness is up."""
-        ports = {"SIGNER_GRPC_PORT": str(self.port), "SIGNER_METRICS_PORT": str(self.metrics_port)}
+        ports = {
+            "SIGNER_GRPC_PORT": str(self.port),
+            "SIGNER_HEALTH_PORT": str(self.health_port),
+            "SIGNER_METRICS_PORT": str(self.metrics_port),
+        }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.signer"],
@@ -88,7 +93,7 @@ class SignerProcess:
 
     def ready(self) -> bool | None:
         """What the readiness probe says; None when nobody answers."""
-        with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{self.health_port}") as channel:
             try:
                 asked = health_pb2.HealthCheckRequest(service="readiness")
                 answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=2.0)

@@ -20,10 +20,10 @@ from services.signer.keys import (
     SignatureDefect,
     SigningKey,
     checksummed,
-    main,
     recover,
     sign_checked,
 )
+from services.signer.keys.commands import main
 from services.signer.keystore import KeystoreError, decrypt, encrypt
 
 SECRET = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")

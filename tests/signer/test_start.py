@@ -47,7 +47,7 @@ def schema_of_somebody_else(settings: Settings) -> None:
 CANNOT_START: Mapping[str, tuple[Callable[[Settings], None], str]] = {
     "wrong_password": (wrong_password, "eip712.json: wrong password"),
     "no_keystore": (no_keystore, "cannot read the keystore"),
-    "one_key_for_both_formats": (one_key_for_both_formats, "holds the key of SIGNER_KEYSTORE_FILE"),
+    "one_key_for_both_formats": (one_key_for_both_formats, "the packed key is the key of EIP-712 permits"),
     "bundle_rolled_back": (bundle_rolled_back, "version 1 is older than 2"),
     "no_postgresql": (no_postgresql, "cannot open the ledger in SIGNER_DATABASE_URL"),
     "schema_of_somebody_else": (schema_of_somebody_else, "cannot open the ledger in SIGNER_DATABASE_URL"),
@@ -96,7 +96,9 @@ def start(code: str, settings: Settings) -> subprocess.CompletedProcess[str]:
         ("SIGNER_CHAIN_ID", str(2**64), "SIGNER_CHAIN_ID: "),
         ("SIGNER_PERMIT_LIFETIME_S", "0", "SIGNER_PERMIT_LIFETIME_S: "),
         ("SIGNER_PACKED_KEYSTORE_PASSWORD_FILE", "", "go together"),
-        ("SIGNER_KEYSTORE_FILE", "", "SIGNER_KEYSTORE_FILE: Field required"),
+        ("SIGNER_KEYSTORE_FILE", "", "keystore_file and keystore_password_file go together"),
+        ("SIGNER_KMS_KEY_ID", "alias/permits", "either keystore_file or kms_key_id"),
+        ("SIGNER_KMS_REGION", "eu-central-1", "go with kms_key_id"),
         ("SIGNER_QUOTA", "9", "unknown setting SIGNER_QUOTA"),
     ],
 )

@@ -1,11 +1,9 @@
 """The trust bundle: which attestation keys count, from when to when, and for what.
 
-A JSON file with a version that never goes back. Knows nothing of envelopes.
+A JSON file with a version. Knows nothing of envelopes, nor of the versions before.
 """
 
 import base64
-import json
-import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -25,15 +23,14 @@ from pydantic import (
 
 from services.common.provenance import key_id_of, strict_json
 
-_log = logging.getLogger(__name__)
-
 _Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class TrustedKey(BaseModel):
     """One pod key: window of validity, and what it may attest."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # strict: a version "3" or a time 0 was not written by what writes bundles
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     key_id: _Hex64
     # raw 32 bytes, base64
@@ -71,7 +68,7 @@ class TrustedKey(BaseModel):
 
 
 class TrustBundle(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     version: Annotated[int, Field(ge=1, le=2**53 - 1)]
     keys: tuple[TrustedKey, ...]
@@ -97,45 +94,6 @@ class TrustBundle(BaseModel):
 
     def save(self, path: Path) -> None:
         write_atomically(path, self.model_dump_json(indent=2).encode() + b"\n")
-
-
-class TrustStore:
-    """The bundle of one verifier: read anew when its file changes, never an older version than one seen.
-
-    The highest version seen is kept in `state_path`, so that a restart does not forget it.
-    """
-
-    def __init__(self, bundle_path: Path, state_path: Path) -> None:
-        """Raises ValueError when the bundle is malformed or older than the last one seen; OSError."""
-        self._path, self._state_path = bundle_path, state_path
-        self._stamp = self._stat()
-        self._bundle = TrustBundle.parse(bundle_path.read_bytes())
-        self._accept(self._bundle)
-
-    def bundle(self) -> TrustBundle:
-        """The newest good bundle. A bad or rolled-back file is logged, and the last good one stays."""
-        try:
-            stamp = self._stat()
-            if stamp != self._stamp:
-                self._stamp = stamp
-                bundle = TrustBundle.parse(self._path.read_bytes())
-                self._accept(bundle)
-                self._bundle = bundle
-                _log.info("trust bundle reloaded", extra={"version": bundle.version})
-        except (OSError, ValueError) as error:
-            _log.error("trust bundle refused, the last good one stays: %s", error)
-        return self._bundle
-
-    def _stat(self) -> tuple[int, int, int]:
-        stat = self._path.stat()
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
-
-    def _accept(self, bundle: TrustBundle) -> None:
-        seen = int(json.loads(self._state_path.read_text())["version"]) if self._state_path.exists() else 0
-        if bundle.version < seen:
-            raise ValueError(f"trust bundle version {bundle.version} is older than {seen}, seen before")
-        if bundle.version > seen:
-            write_atomically(self._state_path, json.dumps({"version": bundle.version}).encode())
 
 
 def write_atomically(path: Path, data: bytes) -> None:

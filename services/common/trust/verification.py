@@ -40,7 +40,7 @@ def verify(envelope: bytes, bundle: TrustBundle, now: datetime) -> SongStatement
     """
     if len(envelope) > MAX_ENVELOPE_BYTES:
         raise _invalid(f"the envelope has {len(envelope)} bytes, more than {MAX_ENVELOPE_BYTES}")
-    payload, key_id, signature = _open(envelope)
+    payload, key_id, signature = open_envelope(envelope)
     key = bundle.by_id().get(key_id)
     if key is None:
         raise AttestationRefused("KEY_UNKNOWN", "the envelope is signed with a key that is not in the bundle")
@@ -57,8 +57,12 @@ def verify(envelope: bytes, bundle: TrustBundle, now: datetime) -> SongStatement
     return statement
 
 
-def _open(envelope: bytes) -> tuple[bytes, str, bytes]:
-    """(payload, key id, signature) of a DSSE envelope with exactly one signature."""
+def open_envelope(envelope: bytes) -> tuple[bytes, str, bytes]:
+    """(payload, key id, signature) of a DSSE envelope with exactly one signature, none of it proven.
+
+    Raises:
+        AttestationRefused: ATTESTATION_INVALID.
+    """
     try:
         fields = strict_json(envelope)
         if set(fields) != {"payloadType", "payload", "signatures"}:

@@ -5,10 +5,11 @@ Knows the files' form and indexes endings by how they sound. Chooses nothing.
 
 import re
 import tomllib
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,23 @@ FILLERS = frozenset(
 # Slots that follow the speaker.
 SPEAKER = frozenset(["I", "me", "my", "I'm", "I've", "I'll", "I'd", "was", "myself"])
 
+# A frame with one of these tells of the past; with one of the others it stands in no time.
+_PAST = re.compile(
+    r"\b(?:was|were|had|did|used|came|went|took|saw|heard|left|kept|met|found|lost|fell|wrote|spent|learned"
+    r"|gave|ran|sent|threw|told|sang|knew|got|made|held|taught|bought|sold|stood|sat|burned|broke|closed"
+    r"|dropped|passed|counted|walked|turned|followed|carried|chased|packed|watched|waited|buried|carved"
+    r"|searched|traded|promised|wanted|asked|prayed|mistook|grew|dreamed|kissed|lit|shared|looked|smiled"
+    r"|laughed|stopped|swore|crossed|wore|began|changed|built|named|drove|thought|said)\b|\{was\}|\{kept\}"
+    r"|\{(?:ago|did|done|deed)\}$"
+)
+_TIMELESS = re.compile(r"\b(?:would|could|will|gonna)\b|\{I'(?:ll|d)\}|you'll|\{(?:do|do_any)\}$")
+
+# What of a whole line tells who may say it: somebody with a "you", or a single speaker.
+_WHOLE_LINE_TAGS: Mapping[str, re.Pattern[str]] = {
+    "you": re.compile(r"\b(?:you|your|yours|you're|you've|you'll|you'd)\b", re.IGNORECASE),
+    "I": re.compile(r"\{I'm\} (?:an? |the )|\{I\} \{was\} (?:an? |the )|\b(?:alone|mine|own)\b"),
+}
+
 RhymeKey = tuple[str, ...]
 
 
@@ -56,7 +74,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ending:
-    """A phrase that completes a frame of its kind; `word` is its last word and carries the rhyme."""
+    """A phrase that completes a frame of its kind; `word` is its last word and carries the rhyme.
+
+    With a `line` it is the last word of that line, which was written whole, and completes nothing else.
+    """
 
     kind: str
     text: str
@@ -66,6 +87,7 @@ class Ending:
     onset: RhymeKey
     other_keys: frozenset[RhymeKey]  # of the word's other pronunciations: "again" is said in two ways
     fits_anyone: bool  # of somebody who is neither the speaker nor the one spoken to
+    line: "Frame | None" = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +99,7 @@ class Frame:
     tags: frozenset[str]
     slot: str
     fillers: tuple[str, ...]
+    tense: str = ""  # "past", "present", or "" for a line that goes with both
 
     def takes(self, kind: str, fits_anyone: bool) -> bool:
         """Whether endings of a kind complete this frame grammatically."""
@@ -167,6 +190,8 @@ def load() -> Bank:
         of_anyone = "{" not in entry.text and "you" not in tags
         ending = Ending(kind, entry.text, tags, word, key, onset, other_keys, of_anyone)
         endings[ending.key].append(ending)
+    for ending in _whole_lines():
+        endings[ending.key].append(ending)
     fillers: dict[str, list[Entry]] = defaultdict(list)
     for kind, entry in _kinds("words.txt", FILLERS):
         fillers[kind].append(entry)
@@ -197,6 +222,18 @@ def sound(text: str) -> tuple[str, RhymeKey, RhymeKey]:
     return word, usual.rhyme_key, usual.onset
 
 
+@lru_cache(maxsize=65_536)
+def code(text: str) -> int:
+    """A number for a piece of the bank, the same in every process."""
+    return zlib.crc32(text.encode())
+
+
+@lru_cache(maxsize=65_536)
+def spoken(text: str) -> tuple[str, ...]:
+    """The words of a piece of the bank that stand in it for every song."""
+    return tuple(pronunciation.words(SLOT.sub(" ", text)))
+
+
 def _frames() -> Iterator[Frame]:
     for number, line in _lines("frames.txt"):
         roles, _, rest = line.partition(":")
@@ -205,7 +242,40 @@ def _frames() -> Iterator[Frame]:
             unknown = set(slots[:-1]) - FILLERS or set(slots[-1:]) - SLOT_KINDS.keys() - ANYONE_KINDS.keys()
             if unknown or not slots or not entry.text.endswith("{" + slots[-1] + "}"):
                 raise ValueError(f"frames.txt:{number}: a frame has known slots and ends in an ending")
-            yield Frame(entry.text, frozenset(roles.strip()), entry.tags, slots[-1], tuple(slots[:-1]))
+            yield Frame(
+                entry.text,
+                frozenset(roles.strip()),
+                entry.tags,
+                slots[-1],
+                tuple(slots[:-1]),
+                _tense(entry.text),
+            )
+
+
+def _whole_lines() -> Iterator[Ending]:
+    """Lines of lines.txt, each as its last word and the frame that only this word completes."""
+    for number, line in _lines("lines.txt"):
+        roles, _, rest = line.partition(":")
+        for entry in _entries(rest, separator=None):
+            head, _, last = entry.text.rpartition(" ")
+            fillers = [slot for slot in SLOT.findall(entry.text) if slot not in SPEAKER]
+            if not head or "{" in last or set(fillers) - FILLERS:
+                raise ValueError(f"lines.txt:{number}: a line has known slots and ends in a plain word")
+            tags = entry.tags | _WHOLE_LINE_TAGS.keys() & {
+                tag for tag, pattern in _WHOLE_LINE_TAGS.items() if pattern.search(entry.text)
+            }
+            frame = Frame(
+                f"{head} {{line}}", frozenset(roles.strip()), tags, "line", tuple(fillers), _tense(entry.text)
+            )
+            word, key, onset = sound(last)
+            other_keys = frozenset(p.rhyme_key for p in pronunciation.pronunciations(word)) - {key}
+            yield Ending("line", last, tags, word, key, onset, other_keys, fits_anyone=False, line=frame)
+
+
+def _tense(text: str) -> str:
+    if _TIMELESS.search(text):
+        return ""
+    return "past" if _PAST.search(text) else "present"
 
 
 def _kinds(name: str, kinds: frozenset[str]) -> Iterator[tuple[str, Entry]]:

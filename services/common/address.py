@@ -4,6 +4,7 @@ Knows nothing of chains, balances or contracts.
 """
 
 import re
+from functools import lru_cache
 
 from eth_utils.address import is_checksum_address, to_checksum_address
 
@@ -13,6 +14,8 @@ _FORM = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _LIMIT = '"0x" and 40 hex digits, lower case or with the EIP-55 checksum'
 
 
+# The same few contracts and wallets come again and again, and keccak in Python is slow.
+@lru_cache(maxsize=4096)
 def checksum_address(text: str, field: str) -> str:
     """The EIP-55 form of `text`.
 

@@ -101,17 +101,17 @@ class Signer:
                 deadline=entry.deadline,
             )
 
-        ours = False
         if entry.signature is None:
             with metrics.SIGN_SECONDS.time():
-                fresh = await sign_checked(key, digest)
-            entry, ours = await self.ledger.record(entry, fresh, line(Verdict.PERMITTED, key.address))
-        signature, signer = entry.signature, entry.signer
-        if signature is None or signer is None or recover(digest, signature) != signer:
+                signature = await sign_checked(key, digest)
+            entry, ours = await self.ledger.record(entry, signature, line(Verdict.PERMITTED, key.address))
+            if ours:
+                return Permit(signature, key.address, entry.deadline, request.metadata_digest, repeated=False)
+        stored, signer = entry.signature, entry.signer
+        if stored is None or signer is None or recover(digest, stored) != signer:
             raise SignatureDefect(f"the ledger's row of {entry.identity.audio_hash.hex()} was changed")
-        if not ours:
-            await self.audit.write(line(Verdict.REPEATED, signer))
-        return Permit(signature, signer, entry.deadline, request.metadata_digest, repeated=not ours)
+        await self.audit.write(line(Verdict.REPEATED, signer))
+        return Permit(stored, signer, entry.deadline, request.metadata_digest, repeated=True)
 
 
 def rule_of(refusal: Exception) -> str | None:

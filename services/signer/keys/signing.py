@@ -3,6 +3,7 @@
 Knows r, s and v; knows nothing of files (`keystore`) or networks (`kms`).
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn, Protocol, Self
 
@@ -118,6 +119,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
     return address_of(public.format(compressed=False))
 
 
+@lru_cache(maxsize=16)
 def checksummed(address: bytes) -> str:
     """EIP-55 text of a 20-byte address."""
     return str(to_checksum_address(address))

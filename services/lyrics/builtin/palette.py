@@ -22,7 +22,8 @@ _ANCHOR_FACTOR = 5.0  # how much likelier the song's own words are than others o
 _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 # By number of fillers: one in as many lines is a song's own to say.
 _SHARES = (40, 12, 5)
-_WHOLE_SHARES = (120, 24, 6)  # of lines that were written whole, which are drawn the most
+_WHOLE_SHARES = (1000, 1000, 300)  # of lines that were written whole, which are drawn the most
+_FILLINGS = 6  # tries to fill one with what is in the share
 _CHORUS_SHARE, _ASIDE_SHARE = 3, 16  # of those that no verse says: choruses may be alike
 _WHOLE_FACTOR = 80.0  # and lines that were written whole: they say one thing
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
@@ -117,12 +118,12 @@ class Source:
     ) -> tuple[Frame, tuple[Entry, ...]] | None:
         """A frame that the ending completes, and what fills it; None when the draw leaves the share, which
         it may unless `shared`."""
-        number = self._palette.plan.share + code(ending.text)
+        if ending.line and not self._told:
+            return self._filled(ending, ending.line, rng)
         frame = ending.line or self._frame(ending, rng, shared=shared)
         if frame is None:
             return None
-        number += code(frame.text)
-        shares = _WHOLE_SHARES if ending.line else _SHARES
+        number = self._palette.plan.share + code(ending.text) + code(frame.text)
         entries: list[Entry] = []
         for kind in frame.fillers:
             last = len(entries) == len(frame.fillers) - 1
@@ -130,20 +131,32 @@ class Source:
             if fillers is None and not (last and shared):
                 fillers = self._palette.fillers[kind]
             if fillers is None:
-                parts = shares[min(len(frame.fillers), len(shares) - 1)]
+                parts = _SHARES[min(len(frame.fillers), len(_SHARES) - 1)]
                 fillers = self._palette.shared(kind, parts, -number % parts)
                 # As if drawn from all of them and kept when in the share: a part without a word that suits
                 # the song seldom gives one.
-                if (
-                    not ending.line
-                    and rng.random() * self._palette.fillers[kind].total >= parts * fillers.total
-                ):
-                    return None
-                if not fillers.total:
+                if rng.random() * self._palette.fillers[kind].total >= parts * fillers.total:
                     return None
             entries.append(fillers.draw(rng))
             number += len(entries) * code(entries[-1].text)
         return frame, tuple(entries)
+
+    def _filled(
+        self, ending: Ending, line: Frame, rng: random.Random
+    ) -> tuple[Frame, tuple[Entry, ...]] | None:
+        """A whole line and what fills it, always in the song's share: such a line is known again at once."""
+        palette, parts = self._palette, _WHOLE_SHARES[min(len(line.fillers), len(_WHOLE_SHARES) - 1)]
+        for _ in range(_FILLINGS if len(line.fillers) > 1 else 1):
+            number, entries = palette.plan.share + code(ending.text) + code(line.text), []
+            for kind in line.fillers[:-1]:
+                entries.append(palette.fillers[kind].draw(rng))
+                number += len(entries) * code(entries[-1].text)
+            if not line.fillers:
+                return line, ()
+            last = palette.shared(line.fillers[-1], parts, -number % parts)
+            if last.total:
+                return line, (*entries, last.draw(rng))
+        return None
 
     def _frame(self, ending: Ending, rng: random.Random, *, shared: bool) -> Frame | None:
         frames = self._frames_for(ending)
@@ -231,12 +244,15 @@ class Palette:
         return self._parts[kind, parts].get(part, Urn((), ()))
 
     def _is_shared(self, ending: Ending) -> bool:
-        """Whether an ending may be in the song's share: of whole lines without fillers few are."""
-        if not ending.line or ending.line.fillers:
+        """Whether an ending may be in the song's share: of whole lines with few fillers few are."""
+        if not ending.line or len(ending.line.fillers) > 1:
             return True
+        number = self.plan.share + code(ending.text) + code(ending.line.text)
+        if ending.line.fillers:
+            return self.shared(ending.line.fillers[0], _WHOLE_SHARES[1], -number % _WHOLE_SHARES[1]).total > 0
         roles = ending.line.roles
         parts = _WHOLE_SHARES[0] if "v" in roles else _CHORUS_SHARE if roles == {"c"} else _ASIDE_SHARE
-        return (self.plan.share + code(ending.text) + code(ending.line.text)) % parts == 0
+        return number % parts == 0
 
     def _weight(self, piece: Ending | Entry | Frame) -> float:
         """How likely a piece is drawn: 0 for one that this song cannot say."""

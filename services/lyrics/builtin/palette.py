@@ -24,8 +24,8 @@ _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 _SHARES = (40, 12, 5)
 _WHOLE_SHARES = (1000, 1000, 300)  # of lines that were written whole, which are drawn the most
 _FILLINGS = 6  # tries to fill one with what is in the share
-_CHORUS_SHARE, _ASIDE_SHARE = 3, 16  # of those that no verse says: choruses may be alike
-_WHOLE_FACTOR = 80.0  # and lines that were written whole: they say one thing
+_CHORUS_SHARE, _ASIDE_SHARE = 2, 12  # of those that no verse says: choruses may be alike
+_WHOLE_FACTOR = 300.0  # and lines that were written whole: they say one thing
 _LONG_FACTOR = 6.0  # and long or short frames, where the song asks for them
 
 

@@ -22,7 +22,7 @@ _SAME_SOUND = 0.15  # how much less likely a sound is for every time that the so
 _MATES = 8  # words that rhyme with one another, from which on a long stanza of one sound can be written
 _ALIKE = 3  # lines to choose from that end on the same word
 _CLAUSES = 0.8  # long lines that are made of two clauses, where both would fit
-_WHOLE = 2.5  # what it is worth that a line means something as it stands
+_WHOLE = 3.0  # what it is worth that a line means something as it stands
 # Fillers that open a line: nothing more can stand before them.
 _OPENERS = frozenset(["hour", "near", "event", "past"])
 _COOLDOWN = 64  # lines before a frame may come back

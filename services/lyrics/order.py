@@ -13,6 +13,7 @@ from services.common.errors import InvalidField
 from services.lyrics import fields, inflections, wire
 from services.lyrics.document import MAX_TEXT_CHARS, LyricDocument
 from services.lyrics.engine import FREE, AskedSection, Brief, Form
+from services.lyrics.review import profanity
 from services.lyrics.structure import has_words
 
 MAX_THEME_CHARS, MAX_STYLE_CHARS = 500, 60
@@ -84,6 +85,10 @@ def _brief(request: pb.GenerateLyricsRequest, at: str, theme: str) -> Brief:
         if any(_sings(word, other) for other in avoided):
             field, limit = f"{at}required_words[{index}]", "no word that is avoided"
             raise InvalidField("OUT_OF_RANGE", field, f"{field} is among avoided_words too", limit=limit)
+    for index, word in enumerate(required if request.clean else ()):
+        if profanity.found(word, request.language.strip().lower()):
+            field, limit = f"{at}required_words[{index}]", "no profanity in clean lyrics"
+            raise InvalidField("OUT_OF_RANGE", field, f"{field} is no word of clean lyrics", limit=limit)
     return Brief(
         theme=theme,
         seed=request.seed if request.HasField("seed") else secrets.randbelow(2**32),

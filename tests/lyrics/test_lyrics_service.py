@@ -156,6 +156,12 @@ async def test_length_of_none_is_two_minutes(lyricist: Client) -> None:
         ({"required_words": ["a"] * 9}, "OUT_OF_RANGE", "required_words", "8 words"),
         ({"required_words": ["a", " "]}, "REQUIRED", "required_words[1]", "1 to 40 characters"),
         ({"required_words": ["x" * 41]}, "TOO_LONG", "required_words[0]", "40 characters"),
+        (
+            {"required_words": ["sea", "holy sh1t"], "clean": True},
+            "OUT_OF_RANGE",
+            "required_words[1]",
+            "no profanity in clean lyrics",
+        ),
         ({"required_words": ["?!"]}, "MALFORMED", "required_words[0]", "at least one letter or digit"),
         ({"avoided_words": ["a"] * 101}, "OUT_OF_RANGE", "avoided_words", "100 words"),
         ({"avoided_words": ["x" * 41]}, "TOO_LONG", "avoided_words[0]", "40 characters"),

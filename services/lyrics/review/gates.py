@@ -65,7 +65,7 @@ _ECHO_WORDS, _INSTRUCTION_WORDS = 8, 4  # in a row; fewer may well be a hook
 def check(
     song: Song, unknown_headings: Sequence[str], brief: Brief | None, *, clean: bool
 ) -> Iterator[Finding]:
-    """Every failed gate but those of language and density."""
+    """Every failed gate but those of language and density, and the headings that the parser left out."""
     yield from _form(song, unknown_headings)
     yield from _order(song)
     yield from _commentary(song)
@@ -100,8 +100,9 @@ def _form(song: Song, unknown_headings: Sequence[str]) -> Iterator[Finding]:
     if not song.document.lines:
         yield Finding("EMPTY", "there are no words to sing", gate=True)
     for heading in unknown_headings:
-        message = f"[{heading[:40]}] is not a section; its lines went to the section before"
-        yield Finding("TAG_UNKNOWN", message, gate=True)
+        # "[whispered]" says how to sing: nobody sings it, and the song is whole without it.
+        message = f"[{heading[:40]}] names no section and was left out; what follows belongs to the one before"
+        yield Finding("TAG_UNKNOWN", message)
     for section in song.sections:
         if section.tag.needs_words and not section.lines:
             message = f"{section.section.heading} has no lines"

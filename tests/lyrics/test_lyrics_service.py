@@ -139,6 +139,13 @@ async def test_length_of_none_is_two_minutes(lyricist: Client) -> None:
             "structure[0].rhyme_scheme",
             "2 letters",
         ),
+        (
+            {"structure": [{"tag": VERSE}, {"tag": pb.SECTION_TAG_INTRO}]},
+            "OUT_OF_RANGE",
+            "structure[1].tag",
+            "start and intro before what is sung, outro and end after it",
+        ),
+        ({"rhyme_scheme": "ß"}, "UNKNOWN_VALUE", "rhyme_scheme", "free, or 1 to 16 letters A to Z"),
         ({"structure": [{"tag": VERSE, "lines": 16}] * 9}, "DOES_NOT_FIT", "structure", "48 lines"),
         (
             {"syllables_per_line": {"least": 2, "most": 9}},
@@ -341,7 +348,7 @@ async def test_two_hundred_at_once_are_served_or_told_to_come_back(tmp_path: Any
             answers = await asyncio.gather(*calls, return_exceptions=True)
             done = [a for a in answers if not isinstance(a, BaseException)]
             refused = {a.reason for a in answers if isinstance(a, ServiceError)}
-            assert len(done) >= 16
+            assert len(done) >= 8  # what the slots have room for if every song takes two
             assert refused <= {"POD_BUSY"}
             assert sum(isinstance(a, ResourceExhausted) for a in answers) + len(done) == 200
             assert all(heard.result.document.sections for heard in done)

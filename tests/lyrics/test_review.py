@@ -142,6 +142,7 @@ def document_of(text: str) -> LyricDocument:
     [
         ("", "EMPTY"),
         ("[Intro]\n[Solo]", "EMPTY"),
+        ("[Verse]\n...\n!?", "EMPTY"),
         ("[Verse]\n[Chorus]\nla la", "SECTION_EMPTY"),
         ("[Verse]\n" + "word " * 50, "LINE_TOO_LONG"),
         ("[Verse]\n" + "\n".join(["many many syllables in here"] * 200), "TOO_DENSE"),

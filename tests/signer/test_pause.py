@@ -114,7 +114,7 @@ async def test_a_permit_that_was_reserved_before_a_pause_is_not_signed_after_it(
         assert await ledger.record(entry, bytes(65), line) == (stands, True)
 
 
-async def test_a_permit_that_is_being_stored_while_pause_is_answered_is_not_given_out(
+async def test_a_permit_stored_while_pause_is_answered_is_not_given_out(
     pausable: Served,
 ) -> None:
     request = request_for(statement())

@@ -17,7 +17,7 @@ from acesteps.signer.v1 import signer_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2_grpc as rpc
 from services.common.callers import names_of, shown
 from services.common.errors import ServiceError, Unavailable
-from services.common.migrations import MigrationError, migrate
+from services.common.migrations import MigrationError, migrate, why_not_open
 from services.common.server import GrpcService, Health, StartError
 from services.common.trust import TrustStore
 from services.signer import listing, metrics, policy
@@ -150,9 +150,8 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
         if settings.owner_database_url is not None:
             await migrate(settings.owner_database_url.get_secret_value(), SCHEMA, MIGRATIONS)
         database = await stack.enter_async_context(open_database(settings.database_url.get_secret_value()))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
-        first_line = next(iter(str(error).splitlines()), "no answer")
-        raise StartError(f"cannot open the ledger in SIGNER_DATABASE_URL: {first_line}") from error
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
+        raise StartError(f"cannot open the ledger in SIGNER_DATABASE_URL: {why_not_open(error)}") from error
 
     scope = policy.Scope(settings.chain_id, address_bytes(settings.contract, "contract"), frozenset(keys))
     ledger = Ledger(database, Quotas(settings.creator_daily_quota, settings.daily_quota))

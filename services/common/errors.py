@@ -13,8 +13,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN = "acesteps"
-# A status travels in trailers twice, percent-encoded and in base64; who receives more than 8 KiB of them may drop
-# the whole status. Messages quote what others sent.
+# A status travels in trailers twice, percent-encoded and in base64; who receives more than 8 KiB of them may
+# drop the whole status. Messages quote what others sent.
 MAX_MESSAGE_BYTES = 1024
 
 

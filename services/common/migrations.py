@@ -57,7 +57,7 @@ async def migrate(dsn: str, schema: str, folder: Path) -> list[str]:
 
 
 def why_not_open(error: Exception) -> str:
-    """Why a database cannot be opened, in one line that quotes no URL: what cannot be read may be a password."""
+    """Why a database cannot be opened, in one line; what cannot be read of its URL may be a password."""
     if isinstance(error, ValueError):
         return "not a PostgreSQL URL (what is special in a password needs percent-encoding)"
     return next(iter(str(error).splitlines()), "no answer")

@@ -9,6 +9,8 @@ from typing import Any
 
 import grpc
 
+MAX_SHOWN_CHARACTERS = 256
+
 
 @dataclass(frozen=True)
 class AllowLists:
@@ -26,6 +28,19 @@ class AllowLists:
 
 
 def names_of(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, ...]:
-    """The SANs on the caller's certificate; none without TLS. A subject's common name is no name here."""
-    names = context.auth_context().get("x509_subject_alternative_name", ())
-    return tuple(name.decode("utf-8", "replace") for name in names)
+    """The DNS names and URIs among the SANs of the caller's certificate; none without TLS.
+
+    A common name is no name here, nor is an e-mail address: a CA may give those to whom it gives no host.
+    """
+    identity = context.auth_context()
+    dns, uris = (
+        [name.decode("utf-8", "replace") for name in identity.get(kind, ())]
+        for kind in ("peer_dns", "peer_uri")
+    )
+    # Neither kind may pass for the other.
+    return (*(name for name in dns if ":" not in name), *(uri for uri in uris if ":" in uri))
+
+
+def shown(names: Collection[str]) -> str:
+    """For a log or an audit: no more than `MAX_SHOWN_CHARACTERS`, and only what can be shown."""
+    return "".join(c if c.isprintable() else "?" for c in ",".join(names))[:MAX_SHOWN_CHARACTERS]

@@ -13,6 +13,9 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN = "acesteps"
+# A status travels in trailers twice, percent-encoded and in base64; who receives more than 8 KiB of them may
+# drop the whole status. Messages quote what others sent.
+MAX_MESSAGE_BYTES = 1024
 
 
 class ServiceError(Exception):
@@ -128,6 +131,7 @@ _CLASSES: Mapping[grpc.StatusCode, type[ServiceError]] = {
 def status_of(error: ServiceError) -> status_pb2.Status:
     """The google.rpc.Status of an error: ErrorInfo always, BadRequest and RetryInfo where they fit."""
     details: list[any_pb2.Any] = []
+    message = error.message.encode("utf-8", "replace")[:MAX_MESSAGE_BYTES].decode("utf-8", "ignore")
 
     def add(
         detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
@@ -139,14 +143,14 @@ def status_of(error: ServiceError) -> status_pb2.Status:
     add(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
     if isinstance(error, InvalidField):
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=error.message, reason=error.reason
+            field=error.field, description=message, reason=error.reason
         )
         add(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_delay_s is not None:
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(int(error.retry_delay_s * 1e9))
         add(error_details_pb2.RetryInfo(retry_delay=delay))
-    return status_pb2.Status(code=error.code.value[0], message=error.message, details=details)
+    return status_pb2.Status(code=error.code.value[0], message=message, details=details)
 
 
 def error_from_rpc(error: grpc.aio.AioRpcError) -> ServiceError:

@@ -17,7 +17,7 @@ from opentelemetry import trace
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.common import deadline
-from services.common.callers import AllowLists, names_of
+from services.common.callers import AllowLists, names_of, shown
 from services.common.errors import Internal, InvalidRequest, PermissionDenied, ServiceError, status_of
 from services.common.tracing import context_of, tracer
 
@@ -133,7 +133,8 @@ class _Call:
 
     def _admit(self, context: Context) -> None:
         """Raises PermissionDenied for a caller not on the list, InvalidRequest without a deadline."""
-        if not self._allow_lists.admits(self._path, names_of(context)):
+        if not self._allow_lists.admits(self._path, names := names_of(context)):
+            _log.warning("caller not allowed", extra={"method": self._path, "caller": shown(names)})
             raise PermissionDenied(
                 "CALLER_NOT_ALLOWED", "the caller's certificate is not on the allow-list of this method"
             )

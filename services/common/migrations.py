@@ -56,6 +56,13 @@ async def migrate(dsn: str, schema: str, folder: Path) -> list[str]:
         await connection.close()  # gives the lock back
 
 
+def why_not_open(error: Exception) -> str:
+    """Why a database cannot be opened, in one line; what cannot be read of its URL may be a password."""
+    if isinstance(error, ValueError):
+        return "not a PostgreSQL URL (what is special in a password needs percent-encoding)"
+    return next(iter(str(error).splitlines()), "no answer")
+
+
 async def missing(connection: Any, schema: str, folder: Path) -> list[str]:
     """The files that a schema still lacks, for a role that may read its list of migrations only."""
     if await connection.fetchval("SELECT to_regclass($1)", f"{schema}.migrations") is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 
 from services.common.channels import open_channel
-from services.common.migrations import MigrationError, migrate
+from services.common.migrations import MigrationError, migrate, why_not_open
 from services.common.server import GrpcService, Health, StartError
 from services.gateway.accounts import Accounts
 from services.gateway.attempt import Attempt, Outcome
@@ -139,9 +139,8 @@ async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> t
             open_database(dsn, connections=settings.database_connections)
         )
         workers = await stack.enter_async_context(open_database(dsn, connections=settings.workers + 2))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
-        first_line = next(iter(str(error).splitlines()), "no answer")
-        raise StartError(f"cannot use the database in GATEWAY_DATABASE_URL: {first_line}") from error
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
+        raise StartError(f"cannot use the database in GATEWAY_DATABASE_URL: {why_not_open(error)}") from error
     except DatabaseUnavailable as error:
         raise StartError("cannot connect to the database in GATEWAY_DATABASE_URL") from error
     return people, workers

@@ -13,6 +13,7 @@ from services.common.errors import InvalidField
 from services.lyrics import fields, inflections, wire
 from services.lyrics.document import MAX_TEXT_CHARS, LyricDocument
 from services.lyrics.engine import FREE, AskedSection, Brief, Form
+from services.lyrics.review import gates, profanity
 from services.lyrics.structure import has_words
 
 MAX_THEME_CHARS, MAX_STYLE_CHARS = 500, 60
@@ -84,6 +85,10 @@ def _brief(request: pb.GenerateLyricsRequest, at: str, theme: str) -> Brief:
         if any(_sings(word, other) for other in avoided):
             field, limit = f"{at}required_words[{index}]", "no word that is avoided"
             raise InvalidField("OUT_OF_RANGE", field, f"{field} is among avoided_words too", limit=limit)
+    for index, word in enumerate(required if request.clean else ()):
+        if profanity.found(word, request.language.strip().lower()):
+            field, limit = f"{at}required_words[{index}]", "no profanity in clean lyrics"
+            raise InvalidField("OUT_OF_RANGE", field, f"{field} is no word of clean lyrics", limit=limit)
     return Brief(
         theme=theme,
         seed=request.seed if request.HasField("seed") else secrets.randbelow(2**32),
@@ -133,10 +138,12 @@ def _form(field: str, value: pb.GenerateLyricsRequest.Form.ValueType) -> Form | 
 
 def _scheme(field: str, value: str) -> str:
     """Letters in capitals, "free", or nothing."""
-    scheme = value.strip().upper()
+    given = value.strip()
+    scheme = given.upper()
     if scheme == FREE.upper():
         return FREE
-    if scheme and not _SCHEME.fullmatch(scheme):
+    # asked of what was given: the capitals of "ß" are letters A to Z
+    if scheme and not (given.isascii() and _SCHEME.fullmatch(scheme)):
         raise InvalidField("UNKNOWN_VALUE", field, f"{field} is {_SCHEME_LIMIT}", limit=_SCHEME_LIMIT)
     return scheme
 
@@ -147,6 +154,10 @@ def _structure(field: str, sections: Sequence[pb.SectionPlan]) -> tuple[AskedSec
     if asked and not any(has_words(section.tag) for section in asked):
         limit = "at least one section with words"
         raise InvalidField("OUT_OF_RANGE", field, f"{field} has nothing to sing", limit=limit)
+    for index, told in gates.out_of_order([section.tag for section in asked]):
+        limit = "start and intro before what is sung, outro and end after it"
+        message = f"{field}[{index}] cannot be there: {told}"
+        raise InvalidField("OUT_OF_RANGE", f"{field}[{index}].tag", message, limit=limit)
     return asked
 
 

@@ -46,7 +46,8 @@ _SYNONYMS = {
     "estribillo": SectionTag.CHORUS, "ritornello": SectionTag.CHORUS, "refrão": SectionTag.CHORUS,
     "strophe": SectionTag.VERSE, "stanza": SectionTag.VERSE, "rap": SectionTag.VERSE,
     "couplet": SectionTag.VERSE, "estrofa": SectionTag.VERSE, "strofa": SectionTag.VERSE,
-    "verso": SectionTag.VERSE, "puente": SectionTag.BRIDGE, "pont": SectionTag.BRIDGE,
+    "vers": SectionTag.VERSE, "verso": SectionTag.VERSE,
+    "puente": SectionTag.BRIDGE, "pont": SectionTag.BRIDGE,
     "middle eight": SectionTag.BRIDGE, "middle 8": SectionTag.BRIDGE, "instrumental": SectionTag.INST,
     "interlude": SectionTag.INST, "riff": SectionTag.INST, "drop": SectionTag.BREAK,
     "breakdown": SectionTag.BREAK, "coda": SectionTag.OUTRO, "ending": SectionTag.OUTRO,
@@ -59,12 +60,17 @@ _PLAIN = {
 }  # fmt: skip
 _HEADING = re.compile(
     r"^(?P<repeat>repeat (?:the )?)?"
-    r"(?:(?:final|last|first|second|third|short|long|half|double|guitar|piano|sax|drum|main|opening) )*"
+    r"(?:(?:final|last|first|second|third|\d(?:st|nd|rd|th)|short|long|half|double"
+    r"|guitar|piano|sax|drum|main|opening) )*"
     rf"(?P<name>{'|'.join(sorted(map(re.escape, _NAMES), key=len, reverse=True))})"
-    r"(?: ?#?\d{1,3}| [ivx]{1,4}| [a-d])?(?P<times> ?[(]?(?:x ?\d|\d ?x|repeat(?:ed|s)?)[)]?)?"
+    r"(?: ?#?\d{1,3}| [ivx]{1,4}| [a-d]| (?:one|two|three|four|five|six))?"
+    r"(?P<times> ?[(]?(?:x ?\d|\d ?x|repeat(?:ed|s)?)[)]?)?"
     r"(?P<more> ?[:(–—-].{0,60})?$"
 )
 _BRACKETED = re.compile(r"^[\[{](?P<inner>[^\[\]{}]{0,80})[\]}]:?(?P<rest> .+)?$")
+# As East Asian keyboards write them.
+_WIDE_BRACKETED = re.compile(r"^[［【](?P<inner>[^\[\]{}［］【】]{0,80})[］】]:?(?P<rest> .+)?$")
+_BRACKETS = re.compile(r"[\[\]{}]+")
 _PARENTHESISED = re.compile(r"^\((?P<inner>[^()]{1,40})\):?$")
 _WITH_LINE = re.compile(r"^(?P<label>[^:]{2,24}):[*_]{0,3} (?P<rest>.+)$")
 _MARKS = re.compile(r"^(?:#{1,6} ?|\*{1,3}|_{1,3}|> ?)+|(?:\*{1,3}|_{1,3})+$")
@@ -125,7 +131,7 @@ def read_heading(line: str, *, begins: bool = False) -> Heading | None:
     "[Verse 1] words" and "Verse 1: words", and "Verse 1" where a paragraph begins.
     """
     bare = _MARKS.sub("", line).strip()
-    if match := _BRACKETED.match(bare):
+    if match := _BRACKETED.match(bare) or _WIDE_BRACKETED.match(bare):
         label = match["inner"].strip().rstrip(":").strip()
         rest = (match["rest"] or "").strip()
         found = _heading(label, rest)
@@ -147,6 +153,8 @@ def _heading(label: str, rest: str = "") -> Heading | None:
     if match is None:
         return None
     tag = _NAMES[match["name"]]
+    # A label with brackets of its own ("Verse 2 - [Anna]") would not be read back from within brackets.
+    label = _BRACKETS.sub(" ", label).strip().rstrip(":").strip() if _BRACKETS.search(label) else label
     again = bool(match["repeat"] or match["times"]) or "repeat" in (match["more"] or "")
     return Heading(tag, canonical_label(tag, label), rest, again)
 

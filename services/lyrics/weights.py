@@ -6,6 +6,7 @@ Knows names and the revision; fetching and checking is common. `python -m servic
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from services.common.weights import Release, WeightFile, WeightsError, main
@@ -14,6 +15,8 @@ from services.common.weights import Release, WeightFile, WeightsError, main
 COMMIT = "aea95f1"
 MODEL_URL = "https://huggingface.co/prithivMLmods/Llama-Song-Stream-3B-Instruct/resolve/refs%2Fpr%2F1"
 INDEX_FILE = "model.safetensors.index.json"
+WHOLE_FILE = "model.safetensors"
+_SETTINGS = ("config.json", "tokenizer_config.json", "tokenizer.json")
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.safetensors")
 
 
@@ -35,9 +38,19 @@ def _shards(folder: Path) -> tuple[WeightFile, ...]:
 RELEASE = Release(
     "python -m services.lyrics.weights",
     "the weights of Llama-Song-Stream-3B-Instruct at the pinned revision (6.4 GB)",
-    tuple(_model(name) for name in ("config.json", "tokenizer_config.json", "tokenizer.json", INDEX_FILE)),
+    tuple(_model(name) for name in (*_SETTINGS, INDEX_FILE)),
     _shards,
 )
+# Other checkpoints of this kind, as transformers saves small ones: all tensors in one file, and no index.
+IN_ONE_FILE = replace(
+    RELEASE, files=tuple(_model(name) for name in (*_SETTINGS, WHOLE_FILE)), listed=lambda _: ()
+)
+
+
+def layout(folder: Path) -> Release:
+    """Which files a folder is loaded from: where one has all tensors, transformers reads no shards."""
+    return IN_ONE_FILE if (folder / WHOLE_FILE).is_file() else RELEASE
+
 
 if __name__ == "__main__":
     sys.exit(main(RELEASE))

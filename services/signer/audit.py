@@ -36,7 +36,7 @@ PLACEHOLDERS = ", ".join(f"${PLACE[name]}::{_TYPES.get(name, 'text')}" for name 
 
 _WRITE = f"INSERT INTO signer.audit ({COLUMNS}) VALUES ({PLACEHOLDERS})"
 
-_LIST = f"""
+LIST = f"""
 SELECT id, at, {COLUMNS} FROM signer.audit
  WHERE id < $1 AND ($2::bytea IS NULL OR audio_hash = $2) AND ($3::bytea IS NULL OR recipient = $3)
    AND ($4::text IS NULL OR verdict = $4) AND ($5::timestamptz IS NULL OR at >= $5)
@@ -132,7 +132,7 @@ class Audit:
         before = _before(token, which) if token else _ID_AFTER_ALL
         async with self.database.connection() as connection:
             rows = await connection.fetch(
-                _LIST,
+                LIST,
                 before,
                 which.audio_hash,
                 which.to,

@@ -22,7 +22,7 @@ SELECT recipient, metadata_uri, format, chain_id, contract, deadline, signature,
 """
 
 # The first signature stays: a key whose signatures differ each time still gives one permit. No signature
-# without its line in the audit, none once a pause was answered.
+# without its line in the audit, none in a pause.
 _RECORD = f"""
 WITH recorded AS (
     UPDATE signer.permits
@@ -135,6 +135,17 @@ class Ledger:
         if stands.signature is None:  # renewed between our commit and now
             raise ledger_unavailable()
         return stands, False
+
+    async def check_open(self) -> None:
+        """What was stored while a pause was being answered is kept for after it, and not given out now.
+
+        Raises:
+            FailedPrecondition: PAUSED.
+            Unavailable: LEDGER_UNAVAILABLE.
+        """
+        async with self.database.connection() as connection:
+            if (reason := await connection.fetchval(_PAUSE_REASON)) is not None:
+                raise switch.paused(reason)
 
 
 def _entry(audio_hash: bytes, row: Any) -> Entry:

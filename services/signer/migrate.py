@@ -9,7 +9,7 @@ import sys
 
 import asyncpg
 
-from services.common.migrations import MigrationError, migrate
+from services.common.migrations import MigrationError, migrate, why_not_open
 from services.signer.database import MIGRATIONS, SCHEMA
 
 
@@ -21,8 +21,8 @@ def main() -> int:
     try:
         for name in asyncio.run(migrate(dsn, SCHEMA, MIGRATIONS)):
             print(name)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
-        print(f"migrate: {next(iter(str(error).splitlines()), 'no answer')}", file=sys.stderr)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
+        print(f"migrate: {why_not_open(error)}", file=sys.stderr)
         return 1
     return 0
 

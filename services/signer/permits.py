@@ -106,11 +106,13 @@ class Signer:
                 signature = await sign_checked(key, digest)
             entry, ours = await self.ledger.record(entry, signature, line(Verdict.PERMITTED, key.address))
             if ours:
+                await self.ledger.check_open()  # storing saw the switch as it was when it began
                 return Permit(signature, key.address, entry.deadline, request.metadata_digest, repeated=False)
         stored, signer = entry.signature, entry.signer
         if stored is None or signer is None or recover(digest, stored) != signer:
             raise SignatureDefect(f"the ledger's row of {entry.identity.audio_hash.hex()} was changed")
         await self.audit.write(line(Verdict.REPEATED, signer))
+        await self.ledger.check_open()
         return Permit(stored, signer, entry.deadline, request.metadata_digest, repeated=True)
 
 

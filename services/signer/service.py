@@ -15,13 +15,13 @@ import asyncpg
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2_grpc as rpc
-from services.common.callers import names_of
+from services.common.callers import names_of, shown
 from services.common.errors import ServiceError, Unavailable
-from services.common.migrations import MigrationError, migrate
+from services.common.migrations import MigrationError, migrate, why_not_open
 from services.common.server import GrpcService, Health, StartError
 from services.common.trust import TrustStore
 from services.signer import listing, metrics, policy
-from services.signer.audit import MAX_CALLER_CHARACTERS, Audit
+from services.signer.audit import Audit
 from services.signer.database import MIGRATIONS, SCHEMA, Database, open_database
 from services.signer.keys import checksummed
 from services.signer.keys.opening import open_keys
@@ -129,9 +129,8 @@ class SignerServicer(rpc.SignerServiceServicer):
 
 
 def caller_of(context: Any) -> str:
-    """SANs of the caller's certificate, "" without TLS; of what it may name, only what can be shown."""
-    text = ",".join(names_of(context))
-    return "".join(c if c.isprintable() else "?" for c in text)[:MAX_CALLER_CHARACTERS]
+    """Names on the caller's certificate, "" without TLS."""
+    return shown(names_of(context))
 
 
 async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health) -> Sequence[GrpcService]:
@@ -151,9 +150,8 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
         if settings.owner_database_url is not None:
             await migrate(settings.owner_database_url.get_secret_value(), SCHEMA, MIGRATIONS)
         database = await stack.enter_async_context(open_database(settings.database_url.get_secret_value()))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
-        first_line = next(iter(str(error).splitlines()), "no answer")
-        raise StartError(f"cannot open the ledger in SIGNER_DATABASE_URL: {first_line}") from error
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
+        raise StartError(f"cannot open the ledger in SIGNER_DATABASE_URL: {why_not_open(error)}") from error
 
     scope = policy.Scope(settings.chain_id, address_bytes(settings.contract, "contract"), frozenset(keys))
     ledger = Ledger(database, Quotas(settings.creator_daily_quota, settings.daily_quota))

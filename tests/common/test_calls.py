@@ -141,6 +141,16 @@ async def test_an_error_arrives_as_it_was_raised(mesh: Mesh, error: ServiceError
         assert vars(arrived) == vars(error)
 
 
+@pytest.mark.parametrize("quoted", ["x", "ü", "\U0001f3b5"])
+async def test_an_error_that_quotes_too_much_arrives_shortened(mesh: Mesh, quoted: str) -> None:
+    mesh.servicer.error = error = InvalidField("MALFORMED", "theme", quoted * 50_000, limit="short")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await review(mesh)
+    arrived = error_from_rpc(caught.value)
+    assert (type(arrived), arrived.reason, arrived.metadata) == (InvalidField, "MALFORMED", error.metadata)
+    assert arrived.message == quoted * (1024 // len(quoted.encode()))
+
+
 async def _drain(mesh: Mesh) -> None:
     async for _ in mesh.stub.GenerateLyrics(pb.GenerateLyricsRequest(), timeout=5):
         pass

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,26 @@ async def test_a_common_name_is_no_name_of_a_caller(authority: Authority, free_p
     async with serving(server, free_port):
         nameless = settings_of(authority.issue("gateway", sans=()))
         assert error_from_rpc(await refused(nameless, free_port)).reason == "CALLER_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize(
+    ("listed", "san"),
+    [
+        ("gateway", x509.RFC822Name("gateway")),
+        ("gateway", x509.UniformResourceIdentifier("gateway")),
+        ("spiffe://acesteps/gateway", x509.DNSName("spiffe://acesteps/gateway")),
+        ("10.0.0.1", x509.IPAddress(ip_address("10.0.0.1"))),
+        ("gateway", x509.DNSName("*")),
+    ],
+    ids=["e-mail", "URI", "DNS", "IP", "wildcard"],
+)
+async def test_a_san_of_another_kind_with_the_right_text_is_no_name_of_a_caller(
+    authority: Authority, free_port: int, caplog: pytest.LogCaptureFixture, listed: str, san: x509.GeneralName
+) -> None:
+    async with serving(authority.settings("localhost", allowed_callers=(listed,)), free_port):
+        odd = settings_of(authority.issue("odd", sans=(san,)))
+        assert error_from_rpc(await refused(odd, free_port)).reason == "CALLER_NOT_ALLOWED"
+    assert "caller not allowed" in caplog.messages
 
 
 async def test_a_caller_is_known_by_a_spiffe_id_too(authority: Authority, free_port: int) -> None:

@@ -77,6 +77,9 @@ def test_untagged_text_becomes_verses_of_four_lines() -> None:
         ("Refrain", SectionTag.CHORUS),
         ("Instrumental", SectionTag.INST),
         ("verse iv", SectionTag.VERSE),
+        ("Verse Two", SectionTag.VERSE),
+        ("2nd Verse", SectionTag.VERSE),
+        ("Vers 1", SectionTag.VERSE),
         ("Verse 3 (Anna)", SectionTag.VERSE),
         ("versed in love", None),
         ("the end of the night", None),
@@ -90,6 +93,21 @@ def test_headings_name_their_tag(heading: str, tag: SectionTag | None) -> None:
 @pytest.mark.parametrize("line", ["Chorus", "I said: stay", "(chorus of birds)", "The bridge is out"])
 def test_sung_line_is_no_heading(line: str) -> None:
     assert not is_heading(line)
+
+
+def test_label_with_brackets_of_its_own_reads_back() -> None:
+    sections = parse("## Verse 2 - [Anna]\nla\n**Chorus - {all}**\nlo").sections
+    assert [s.label for s in sections] == ["Verse 2 - Anna", "Chorus - all"]
+    assert parse(print_display(sections)).sections == sections
+
+
+def test_wide_brackets_hold_headings_too() -> None:
+    parsed = parse("［Verse 1］\n雨の夜\n【Chorus】\nそばにいて\n【サビ】")
+    assert [(s.tag.value, [line.text for line in s.lines]) for s in parsed.sections] == [
+        ("verse", ["雨の夜"]),
+        ("chorus", ["そばにいて"]),
+    ]
+    assert parsed.unknown_headings == ("サビ",)
 
 
 def test_bare_text_has_only_the_tags_that_the_music_model_knows() -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from services.common.errors import FailedPrecondition, Unavailable
 from services.lyrics import structure
 from services.lyrics.document import LyricDocument, SectionTag, is_heading, parse, print_display
 from services.lyrics.engine import AskedSection, Brief, Event, Finished, LineWritten, Planned, SectionWritten
-from services.lyrics.llama import draft, random_checkpoint
+from services.lyrics.llama import checkpoint, draft, random_checkpoint
 from services.lyrics.llama.engine import LlamaEngine
 from services.lyrics.llama.options import CannotStart, LlamaOptions, Sampling
 from services.lyrics.llama.sampling import BrokenModel, draw, noise_key
@@ -352,6 +353,30 @@ def test_tensors_of_another_model_are_refused_not_drawn_at_random(tmp_path: Path
     (folder / "config.json").write_text(config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
     with pytest.raises(CannotStart, match="tensors are not the model's"):
         LlamaEngine.load(LlamaOptions(folder))
+
+
+def in_one_file(folder: Path, tiny: Path) -> Path:
+    """The same model as `tiny`, in one file instead of shards."""
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((tiny / name).read_bytes())
+    tensors: dict[str, torch.Tensor] = {}
+    for shard in sorted(tiny.glob("model-*.safetensors")):
+        tensors |= load_file(shard)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_tensors_in_one_file_are_as_good_as_shards_with_their_index(tmp_path: Path, tiny: Path) -> None:
+    one, shards = checkpoint.load(in_one_file(tmp_path, tiny)), checkpoint.load(tiny)
+    assert one.model.state_dict().keys() == shards.model.state_dict().keys()
+    assert all(torch.equal(one.model.state_dict()[n], t) for n, t in shards.model.state_dict().items())
+
+
+def test_digest_is_of_the_tensors_that_are_loaded(tmp_path: Path, tiny: Path) -> None:
+    alone = checkpoint.load(in_one_file(tmp_path, tiny)).weights_digest
+    # an index and shards beside the whole file are never read
+    assert checkpoint.load(in_one_file(ruined(tmp_path, tiny), tiny)).weights_digest == alone
+    assert checkpoint.load(tiny).weights_digest != alone
 
 
 def test_language_that_the_model_does_not_know_stops_the_start(tiny: Path) -> None:

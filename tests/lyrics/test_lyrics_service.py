@@ -139,6 +139,13 @@ async def test_length_of_none_is_two_minutes(lyricist: Client) -> None:
             "structure[0].rhyme_scheme",
             "2 letters",
         ),
+        (
+            {"structure": [{"tag": VERSE}, {"tag": pb.SECTION_TAG_INTRO}]},
+            "OUT_OF_RANGE",
+            "structure[1].tag",
+            "start and intro before what is sung, outro and end after it",
+        ),
+        ({"rhyme_scheme": "ß"}, "UNKNOWN_VALUE", "rhyme_scheme", "free, or 1 to 16 letters A to Z"),
         ({"structure": [{"tag": VERSE, "lines": 16}] * 9}, "DOES_NOT_FIT", "structure", "48 lines"),
         (
             {"syllables_per_line": {"least": 2, "most": 9}},
@@ -156,6 +163,12 @@ async def test_length_of_none_is_two_minutes(lyricist: Client) -> None:
         ({"required_words": ["a"] * 9}, "OUT_OF_RANGE", "required_words", "8 words"),
         ({"required_words": ["a", " "]}, "REQUIRED", "required_words[1]", "1 to 40 characters"),
         ({"required_words": ["x" * 41]}, "TOO_LONG", "required_words[0]", "40 characters"),
+        (
+            {"required_words": ["sea", "holy sh1t"], "clean": True},
+            "OUT_OF_RANGE",
+            "required_words[1]",
+            "no profanity in clean lyrics",
+        ),
         ({"required_words": ["?!"]}, "MALFORMED", "required_words[0]", "at least one letter or digit"),
         ({"avoided_words": ["a"] * 101}, "OUT_OF_RANGE", "avoided_words", "100 words"),
         ({"avoided_words": ["x" * 41]}, "TOO_LONG", "avoided_words[0]", "40 characters"),
@@ -335,7 +348,7 @@ async def test_two_hundred_at_once_are_served_or_told_to_come_back(tmp_path: Any
             answers = await asyncio.gather(*calls, return_exceptions=True)
             done = [a for a in answers if not isinstance(a, BaseException)]
             refused = {a.reason for a in answers if isinstance(a, ServiceError)}
-            assert len(done) >= 16
+            assert len(done) >= 8  # what the slots have room for if every song takes two
             assert refused <= {"POD_BUSY"}
             assert sum(isinstance(a, ResourceExhausted) for a in answers) + len(done) == 200
             assert all(heard.result.document.sections for heard in done)

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from services.common.errors import FailedPrecondition, InvalidField, ServiceError, Unavailable
-from services.signer.audit import Line, Verdict
+from services.signer.audit import LIST, Line, Verdict
 from services.signer.request import legible
 from tests.signer.attested import CONTRACT, CREATOR, STRANGER, metadata_of, request_for, statement
 from tests.signer.process import Client, Served
@@ -103,6 +103,17 @@ async def test_filters_leave_out_the_rest(signer: Client) -> None:
     assert await found(verdict=pb.VERDICT_REPEATED) == []
     assert await found(audio_hash=mine.audio_sha256) == both[2:]
     assert (await signer.list(until=before, audio_hash=mine.audio_sha256)).entries == []
+
+
+async def test_permits_are_found_among_any_number_of_refusals(served: Served) -> None:
+    """By an index without refusals in it; its use is what shows, before there are millions."""
+    refusals = "SELECT '', 'refused', 'X' FROM generate_series(1, 5000)"
+    await served.fetch(f"INSERT INTO signer.audit (caller, verdict, reason) {refusals}")
+    await served.fetch("ANALYZE signer.audit")
+    for verdict, found in ((Verdict.PERMITTED, True), (Verdict.REPEATED, True), (Verdict.REFUSED, False)):
+        arguments = (2**63 - 1, None, None, verdict.value, None, None, 51)
+        plan = "\n".join(row[0] for row in await served.fetch(f"EXPLAIN {LIST}", *arguments))
+        assert ("audit_of_permits" in plan) is found, plan
 
 
 async def test_pages_hold_every_line_once_also_while_new_ones_are_written(signer: Client) -> None:

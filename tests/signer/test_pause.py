@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
+import asyncpg
 import pytest
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
@@ -111,6 +112,32 @@ async def test_a_permit_that_was_reserved_before_a_pause_is_not_signed_after_it(
         await signer.resume()
         stands = replace(entry, signature=bytes(65), signer=key)
         assert await ledger.record(entry, bytes(65), line) == (stands, True)
+
+
+async def test_a_permit_stored_while_pause_is_answered_is_not_given_out(
+    pausable: Served,
+) -> None:
+    request = request_for(statement())
+    connection = await asyncpg.connect(pausable.database.superuser_dsn)
+    try:
+        async with pausable.process.client() as signer:
+            await signer.permit(request)
+            # as after a crash between commit and signature
+            unsigned = "UPDATE signer.permits SET signature = NULL, signer = NULL, signed_at = NULL"
+            await connection.execute(f"{unsigned} WHERE audio_hash = $1", request.audio_hash)
+            async with connection.transaction():  # storing waits for this
+                held = "SELECT FROM signer.permits WHERE audio_hash = $1 FOR UPDATE"
+                await connection.execute(held, request.audio_hash)
+                asked = asyncio.create_task(refusal(signer, request))
+                await asyncio.sleep(0.3)
+                await signer.pause("while it is stored")
+            assert (await asked).reason == "PAUSED"
+            verdicts = [e.verdict for e in (await signer.list(audio_hash=request.audio_hash)).entries]
+            assert verdicts == [pb.VERDICT_REFUSED, pb.VERDICT_PERMITTED, pb.VERDICT_PERMITTED]
+            await signer.resume()
+            assert (await signer.permit(request)).repeated_permit
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 201, "two\nlines", "nul\0"])

@@ -119,7 +119,7 @@ def test_the_sql_on_the_page_is_all_that_the_migrations_need(
     owner = postgres.dsn("acesteps_signer_owner", empty)
     monkeypatch.setenv("SIGNER_OWNER_DATABASE_URL", owner)
     assert migrate.main() == 0
-    assert capsys.readouterr().out == "0001_permits.sql\n0002_policy.sql\n"
+    assert capsys.readouterr().out == "0001_permits.sql\n0002_policy.sql\n0003_permits_in_audit.sql\n"
     assert migrate.main() == 0
     assert capsys.readouterr().out == ""
     monkeypatch.setenv("SIGNER_OWNER_DATABASE_URL", postgres.dsn("acesteps_signer", empty))

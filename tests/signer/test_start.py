@@ -54,6 +54,25 @@ CANNOT_START: Mapping[str, tuple[Callable[[Settings], None], str]] = {
 }
 
 
+@pytest.mark.parametrize("url", ["postgresql://signer:hun/ter2@db/x", "postgresql://signer:hun?ter2@db/x"])
+@pytest.mark.parametrize(
+    ("module", "setting"),
+    [("services.signer", "SIGNER_DATABASE_URL"), ("services.signer.migrate", "SIGNER_OWNER_DATABASE_URL")],
+)
+def test_a_password_that_breaks_its_url_is_not_shown(
+    tmp_path: Path, url: str, module: str, setting: str
+) -> None:
+    settings = write_files(tmp_path) if module == "services.signer" else {}
+    ended = start(
+        f"import runpy; runpy.run_module('{module}', run_name='__main__')", settings | {setting: url}
+    )
+    assert ended.returncode in (1, 2)
+    assert "not a PostgreSQL URL" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "hun" not in ended.stderr
+    assert "ter2" not in ended.stderr
+
+
 @pytest.mark.parametrize(("spoil", "complaint"), CANNOT_START.values(), ids=CANNOT_START.keys())
 def test_a_start_that_cannot_succeed_is_one_clear_line(
     database: Database, tmp_path: Path, spoil: Callable[[Settings], None], complaint: str

@@ -69,6 +69,7 @@ class _Song:
         self._plan, self._sections, self._rng = plan, sections, rng
         self._palette, self._memory = Palette(bank.load(), plan), Memory()
         self._written: list[tuple[str, tuple[Written, ...]]] = []
+        self._measured = brief.syllables is not None
         self._turns = arc.turns(sections, rng)
         self._orders = {
             section.tag: plan.schemes[_ROLES.get(section.tag, "v")] for section in sections if section.lines
@@ -113,7 +114,8 @@ class _Song:
             return "" if asked == FREE else scheme, lines
         if self._required.get(index):
             raise required.unmet(self._required[index], f"no line for it was found in {section.label}")
-        field = "avoided_words" if self._plan.avoided else "syllables_per_line"
+        # a narrow measure leaves fewer lines than words to avoid do
+        field = "syllables_per_line" if self._measured or not self._plan.avoided else "avoided_words"
         message = f"no {scheme} stanza was found for {section.label}"
         raise FailedPrecondition("BRIEF_UNMET", message, metadata={"field": field})
 

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from services.common.weights import WeightsError, digest_in
 from services.lyrics.llama.options import CannotStart, DeviceChoice, DtypeChoice
-from services.lyrics.weights import RELEASE
+from services.lyrics.weights import RELEASE, layout
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Checkpoint:
 
 
 def load(folder: Path, device: DeviceChoice = "auto", dtype: DtypeChoice = "auto") -> Checkpoint:
-    """Reads a folder in the layout of the release. Takes seconds to minutes.
+    """Reads a folder in the layout of the release, or with all tensors in one file. Takes seconds to minutes.
 
     Raises:
         CannotStart: no weights there, other ones than Llama's, or no room or no such device for them.
@@ -48,7 +48,7 @@ def load(folder: Path, device: DeviceChoice = "auto", dtype: DtypeChoice = "auto
     place = _device(device)
     kind = _DTYPES.get(dtype) or (torch.bfloat16 if place.type == "cuda" else torch.float32)
     try:
-        digest = digest_in(folder, RELEASE)
+        digest = digest_in(folder, layout(folder))
     except WeightsError as error:
         raise CannotStart(str(error)) from None
     safe = {"local_files_only": True, "trust_remote_code": False}

@@ -65,9 +65,10 @@ _ECHO_WORDS, _INSTRUCTION_WORDS = 8, 4  # in a row; fewer may well be a hook
 def check(
     song: Song, unknown_headings: Sequence[str], brief: Brief | None, *, clean: bool
 ) -> Iterator[Finding]:
-    """Every failed gate but those of language and density."""
+    """Every failed gate but those of language and density, and the headings that the parser left out."""
     yield from _form(song, unknown_headings)
-    yield from _order(song)
+    for index, message in out_of_order([section.tag for section in song.sections]):
+        yield Finding("OUT_OF_ORDER", message, gate=True, section=index)
     yield from _commentary(song)
     if clean:
         yield from _profanity(song)
@@ -97,11 +98,12 @@ def _at(line: SungLine, code: str, message: str) -> Finding:
 
 
 def _form(song: Song, unknown_headings: Sequence[str]) -> Iterator[Finding]:
-    if not song.document.lines:
+    if not any(c.isalnum() for line in song.lines for c in line.text):
         yield Finding("EMPTY", "there are no words to sing", gate=True)
     for heading in unknown_headings:
-        message = f"[{heading[:40]}] is not a section; its lines went to the section before"
-        yield Finding("TAG_UNKNOWN", message, gate=True)
+        # "[whispered]" says how to sing: nobody sings it, and the song is whole without it.
+        message = f"[{heading[:40]}] names no section and was left out; its lines went to the one before"
+        yield Finding("TAG_UNKNOWN", message)
     for section in song.sections:
         if section.tag.needs_words and not section.lines:
             message = f"{section.section.heading} has no lines"
@@ -114,9 +116,8 @@ def _form(song: Song, unknown_headings: Sequence[str]) -> Iterator[Finding]:
             yield _at(line, "LINE_IS_TAG", "this line reads as a section tag")
 
 
-def _order(song: Song) -> Iterator[Finding]:
-    """Start and intro come before everything sung, outro and end after it."""
-    tags = [section.tag for section in song.sections]
+def out_of_order(tags: Sequence[SectionTag]) -> Iterator[tuple[int, str]]:
+    """(section, what is wrong): start and intro come before everything sung, outro and end after it."""
     body = [i for i, tag in enumerate(tags) if tag.needs_words]
     first, last = (body[0], body[-1]) if body else (len(tags), -1)
     for index, tag in enumerate(tags):
@@ -124,11 +125,10 @@ def _order(song: Song) -> Iterator[Finding]:
         late = tag in (SectionTag.OUTRO, SectionTag.END) and index < last
         if early or late or (tag is SectionTag.START and index > 0):
             place = "after the song has begun" if not late else "before the song has ended"
-            message = f"the {tag.value} comes {place}"
-            yield Finding("OUT_OF_ORDER", message, gate=True, section=index)
+            yield index, f"the {tag.value} comes {place}"
     for (_, before), (index, after) in pairwise(enumerate(tags)):
         if before is SectionTag.END and after is not SectionTag.END and index > last:
-            yield Finding("OUT_OF_ORDER", f"{after.value} follows the end", gate=True, section=index)
+            yield index, f"{after.value} follows the end"
 
 
 def _commentary(song: Song) -> Iterator[Finding]:

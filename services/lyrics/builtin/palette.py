@@ -244,8 +244,14 @@ class Palette:
         return self._parts[kind, parts].get(part, Urn((), ()))
 
     def _is_shared(self, ending: Ending) -> bool:
-        """Whether an ending may be in the song's share: of whole lines with few fillers few are."""
-        if not ending.line or len(ending.line.fillers) > 1:
+        """Whether an ending may be in the song's share: of whole lines those that are short enough, and of
+        these few that have few fillers."""
+        if not ending.line:
+            return True
+        text = self.say(f"{ending.line.text} {ending.text}")
+        if syllables(text) + 2 * len(ending.line.fillers) > self.plan.most:
+            return False
+        if len(ending.line.fillers) > 1:
             return True
         number = self.plan.share + code(ending.text) + code(ending.line.text)
         if ending.line.fillers:

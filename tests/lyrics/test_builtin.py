@@ -285,7 +285,7 @@ def test_required_words_are_sung_and_no_song_without_them_is_written() -> None:
         ({"required_words": ("zxqvy",)}, "required_words"),
         ({"required_words": ("river",), "avoided_words": ("rivers",)}, "required_words"),
         ({"required_words": REQUIRED, "duration_s": 10.0}, "required_words"),
-        ({"syllables": (3, 3), "rhyme_scheme": "AAAA", "avoided_words": ("sea",)}, "syllables_per_line"),
+        ({"syllables": (3, 3), "rhyme_scheme": "A", "lines_per_section": 16}, "syllables_per_line"),
     ],
 )
 def test_brief_that_cannot_be_met_is_refused_by_its_field(asked: dict[str, Any], field: str) -> None:

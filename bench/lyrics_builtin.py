@@ -39,7 +39,9 @@ _RETURNING = (SectionTag.CHORUS, SectionTag.HOOK)
 _FAULTS = re.compile(
     r"\ba (?!one\b|once\b|uni|use|uku|eu)[aeiou]|\ban (?!hour|honest|heir)[bcdfghjklmnpqrstvwxz]"
     r"|\b(\w+) \1\b"
-    r"|\bI (?:is|are|were|has|does|goes)\b|\bwe (?:is|am|was|has|does|goes)\b|\byou (?:is|am|was|has|does)\b"
+    # "the lantern and I are alone" is right
+    r"|(?<!\band )\bI (?:is|are|were|has|does|goes)\b"
+    r"|\bwe (?:is|am|was|has|does|goes)\b|\byou (?:is|am|was|has|does)\b"
     r"|\b(?:these|those|two|many|all the) (?:\w+ )?\w+[^s\W]s (?:is|was|has|does|goes)\b"
     r"|\b(?:a|an|every|each|this) (?:\w+[^s\Wu])s (?:are|were|have)\b"
     r"|\bI \w+ me\b|\bwe \w+ us\b|[{}<>\[\]]|  |^ | $| [,?]|,,",

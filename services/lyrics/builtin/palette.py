@@ -22,7 +22,7 @@ _ANCHOR_FACTOR = 5.0  # how much likelier the song's own words are than others o
 _THEME_FACTOR = 4.0  # and what says a word of the theme itself
 # By number of fillers: one in as many lines is a song's own to say.
 _SHARES = (40, 12, 5)
-_WHOLE_SHARES = (1000, 1000, 300)  # of lines that were written whole, which are drawn the most
+_WHOLE_SHARES = (1500, 1500, 600)  # of lines that were written whole, which are drawn the most
 _FILLINGS = 6  # tries to fill one with what is in the share
 _CHORUS_SHARE, _ASIDE_SHARE = 2, 12  # of those that no verse says: choruses may be alike
 _WHOLE_FACTOR = 300.0  # and lines that were written whole: they say one thing
@@ -246,19 +246,20 @@ class Palette:
     def _is_shared(self, ending: Ending) -> bool:
         """Whether an ending may be in the song's share: of whole lines those that are short enough, and of
         these few that have few fillers."""
-        if not ending.line:
+        line = ending.line
+        if not line:
             return True
-        text = self.say(f"{ending.line.text} {ending.text}")
-        if syllables(text) + 2 * len(ending.line.fillers) > self.plan.most:
-            return False
-        if len(ending.line.fillers) > 1:
-            return True
-        number = self.plan.share + code(ending.text) + code(ending.line.text)
-        if ending.line.fillers:
-            return self.shared(ending.line.fillers[0], _WHOLE_SHARES[1], -number % _WHOLE_SHARES[1]).total > 0
-        roles = ending.line.roles
-        parts = _WHOLE_SHARES[0] if "v" in roles else _CHORUS_SHARE if roles == {"c"} else _ASIDE_SHARE
-        return number % parts == 0
+        number = self.plan.share + code(ending.text) + code(line.text)
+        if len(line.fillers) == 1:
+            fitting = self.shared(line.fillers[0], _WHOLE_SHARES[1], -number % _WHOLE_SHARES[1]).total > 0
+        elif line.fillers:
+            fitting = True
+        elif "v" in line.roles:
+            fitting = number % _WHOLE_SHARES[0] == 0
+        else:
+            fitting = number % (_CHORUS_SHARE if line.roles == {"c"} else _ASIDE_SHARE) == 0
+        least = syllables(self.say(f"{line.text} {ending.text}")) + 2 * len(line.fillers) if fitting else 0
+        return fitting and least <= self.plan.most
 
     def _weight(self, piece: Ending | Entry | Frame) -> float:
         """How likely a piece is drawn: 0 for one that this song cannot say."""

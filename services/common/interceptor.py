@@ -6,7 +6,7 @@ Knows no service. Health and reflection pass untouched: probes send no deadline.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -83,10 +83,10 @@ class _Call:
         return behaviour
 
     def streaming(
-        self, inner: Callable[[Any, Context], AsyncIterator[Any]]
+        self, inner: Callable[[Any, Context], AsyncGenerator[Any]]
     ) -> Callable[[Any, Context], AsyncIterator[Any]]:
         async def behaviour(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._around(context), aclosing(inner(request, context)) as responses:  # type: ignore[type-var]  # our servicers are generators
+            async with self._around(context), aclosing(inner(request, context)) as responses:
                 async for response in responses:
                     yield response
 

@@ -6,9 +6,10 @@ Knows no chain connection and no key: wallets send it.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from eth_abi.abi import encode
+from eth_typing import ABIFunction
 from eth_utils.abi import function_abi_to_4byte_selector
 
 from services.common.cid import digest_of_raw_cid
@@ -61,5 +62,5 @@ def _selector(abi: list[dict[str, Any]], inputs: tuple[str, ...]) -> bytes:
         if (entry["type"], entry.get("name")) != ("function", "mint"):
             continue
         if tuple(i["type"] for i in entry["inputs"]) == inputs:
-            return bytes(function_abi_to_4byte_selector(entry))  # type: ignore[arg-type]  # JSON is untyped
+            return bytes(function_abi_to_4byte_selector(cast(ABIFunction, entry)))
     raise KeyError(f"mint({','.join(inputs)})")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import combinations
+from types import GenericAlias
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from fastapi import Body, Path, Query
@@ -86,7 +87,7 @@ def model_of(
             continue
         kind = _type_of(field, from_text)
         if field.is_repeated:
-            fields[field.name] = (list[kind], Field(default_factory=list))  # type: ignore[valid-type]  # made here
+            fields[field.name] = (GenericAlias(list, (kind,)), Field(default_factory=list))
         elif field.has_presence:
             fields[field.name] = (kind | None, None)
         else:
@@ -147,7 +148,8 @@ def request_of(message: type[M], *, path: Sequence[str] = (), query: bool = Fals
         fields = rest.model_dump(exclude_unset=True, exclude_none=True) if rest is not None else {}
         return message_of(fields | from_path, message)
 
-    read.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what FastAPI looks at
+    # what FastAPI looks at
+    vars(read)["__signature__"] = inspect.Signature(parameters)
     return read
 
 

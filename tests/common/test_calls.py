@@ -160,7 +160,7 @@ async def test_a_bad_field_is_also_a_bad_request_detail(mesh: Mesh) -> None:
     mesh.servicer.error = InvalidField("REQUIRED", "theme", "theme is empty")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await review(mesh)
-    status = rpc_status.from_call(caught.value)  # type: ignore[arg-type]  # it has what is read of a call
+    status = rpc_status.from_call(caught.value)  # it has what is read of a call
     assert status is not None
     bad = error_details_pb2.BadRequest()
     assert any(detail.Unpack(bad) for detail in status.details)

@@ -10,7 +10,7 @@ def test_a_mint_that_a_reorg_took_back_is_made_again_by_the_same_permit_only(son
     permit = songs.permit(audio_hash)
     songs.send(songs.mint_signed(permit))
     before = songs.w3.eth.get_block("latest")
-    reorged = songs.w3.provider.make_request("anvil_reorg", [1, []])  # type: ignore[arg-type]  # anvil's own
+    reorged = songs.w3.provider.make_request("anvil_reorg", [1, []])  # anvil's own
     assert "error" not in reorged
     after = songs.w3.eth.get_block("latest")
     assert (after["number"], after["hash"] == before["hash"]) == (before["number"], False)

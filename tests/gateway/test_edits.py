@@ -173,7 +173,7 @@ async def test_an_edit_out_of_its_limits_is_refused_alike_on_both_faces(
 
 async def test_an_unknown_mode_is_refused(shared: Gateway, sources: dict[str, pb.Song]) -> None:
     request = pb.CreateSongRequest(source_song_id=str(uuid4()), lyrics="la")
-    request.lyric_edit.mode = 9  # type: ignore[assignment]  # proto3 enums are open
+    request.lyric_edit.mode = 9  # proto3 enums are open
     source = sources.setdefault("song", sources.get("song") or await sung(shared))
     request.source_song_id = source.id
     error = await shared.refusal("CreateSong", request)

@@ -156,7 +156,7 @@ async def test_a_bad_page_is_refused_alike(
 async def test_an_unknown_format_is_refused_alike(shared: Gateway) -> None:
     song, _ = await made(shared)
     request = pb.StreamAudioRequest(song_id=song.id)
-    request.format = 99  # type: ignore[assignment]  # proto3 enums are open
+    request.format = 99  # proto3 enums are open
     error = await shared.refusal("StreamAudio", request)
     problem = problem_of(await shared.http.get(f"/v1/songs/{song.id}/audio", params={"format": "ogg"}))
     said = (error.reason, error.metadata["field"], error.metadata["limit"])

@@ -86,7 +86,7 @@ async def save(
     gateway: Gateway, song: pb.Song, format_: int = pb.PERMIT_FORMAT_EIP712
 ) -> pb.SaveSongResponse:
     request = pb.SaveSongRequest(song_id=song.id)
-    request.format = format_  # type: ignore[assignment]  # an enum's number
+    request.format = format_  # an enum's number
     return await gateway.grpc.SaveSong(request, timeout=CALL_S)
 
 

@@ -55,7 +55,7 @@ def run(tmp_path: Path, lines: list[str]) -> Iterator[Callable[..., Child]]:
             "grace_s": 5.0,
             "ready_timeout_s": 5.0,
         }
-        child = Child(Command(**{**fields, **options}), lines.append)  # type: ignore[arg-type]  # typed at run time
+        child = Child(Command(**{**fields, **options}), lines.append)  # typed at run time
         children.append(child)
         child.start()
         return child

@@ -175,9 +175,7 @@ def test_asked_syllables_and_lines_are_held_line_by_line() -> None:
     assert ("LINES_DIFFER", 1, -1) in codes
 
 
-@pytest.mark.skipif(
-    not espeak.is_installed(), reason="needs the program espeak-ng (Debian package espeak-ng)"
-)
+@pytest.mark.skipif(not espeak.is_installed(), reason="needs espeak-ng (Debian package espeak-ng)")
 @pytest.mark.parametrize(
     ("code", "good", "bad"),
     [("de", "Ich gehe heute Nacht allein\nUnd will nicht bei dir sein", "Und will nicht bei dir liegen"),

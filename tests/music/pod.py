@@ -186,7 +186,7 @@ def spec(**fields: object) -> pb.SongSpec:
         "duration_s": 5.0,
         "seed": 7,
     }
-    return pb.SongSpec(**{**usual, **fields})  # type: ignore[arg-type]  # tests also give what does not fit
+    return pb.SongSpec(**{**usual, **fields})  # tests also give what does not fit
 
 
 def alive(pid: int) -> bool:

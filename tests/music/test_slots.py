@@ -99,9 +99,7 @@ async def test_a_dead_engine_fails_its_song_and_is_replaced(own_pod: Pod) -> Non
     assert (await own_pod.song(spec())).result.audio_bytes
 
 
-@pytest.mark.skipif(
-    not hasattr(resource, "prlimit"), reason="only Linux can take memory from a running process"
-)
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux takes memory from a process")
 async def test_a_song_too_large_for_memory_fails_alone(own_pod: Pod) -> None:
     used = int(Path(f"/proc/{own_pod.engine_pid}/statm").read_text().split()[0]) * resource.getpagesize()
     before = resource.prlimit(own_pod.engine_pid, resource.RLIMIT_AS)

@@ -36,10 +36,10 @@ class Kept:
         for name, blob in (("state", self.state), ("master", self.master)):
             for at in range(0, len(blob), chunk_bytes):
                 chunk = pb.BlobChunk(offset=at, total_bytes=len(blob), data=blob[at : at + chunk_bytes])
-                yield pb.GenerateSongRequest(**{name: chunk})  # type: ignore[arg-type]  # one of two fields
+                yield pb.GenerateSongRequest(**{name: chunk})  # one of two fields
 
     def with_(self, **changes: object) -> "Kept":
-        return replace(self, **changes)  # type: ignore[arg-type]  # fields of any type
+        return replace(self, **changes)  # fields of any type
 
 
 async def send(pod: Pod, requests: Sequence[pb.GenerateSongRequest]) -> Heard:

@@ -85,7 +85,7 @@ def test_a_listener_who_leaves_ends_the_sampling(engine: AceStepEngine) -> None:
     while not (isinstance(event := next(events), Progress) and (event.stage, event.step) == ("rendering", 1)):
         pass
     assert len(sampling_threads()) == 1
-    events.close()  # type: ignore[attr-defined]  # a generator, which the interface does not promise
+    events.close()  # a generator, which the interface does not promise
     assert not sampling_threads()
 
 

@@ -79,7 +79,7 @@ def edited(engine: AceStepEngine, source: Made, edit: Edit, **changes: object) -
     request = replace(
         SONG, seed=8, edit=edit, source=source.source, duration_s=len(source.pcm) / RATE + added
     )
-    return make(engine, replace(request, **changes))  # type: ignore[arg-type]  # fields of any type
+    return make(engine, replace(request, **changes))  # fields of any type
 
 
 @pytest.mark.parametrize("edit", [Variation(0.0), Repaint(1.0, 2.0, 0.0), Repaint(0.0, 5.0, 0.0)])

@@ -135,7 +135,7 @@ def test_an_edited_item_of_a_batch_is_the_item_alone(edited: Editor) -> None:
 )
 def test_an_edit_out_of_its_limits_is_named(field: str, arguments: dict[str, float]) -> None:
     with pytest.raises(InvalidField) as caught:
-        LyricEdit(**arguments)  # type: ignore[arg-type]  # one of the limits is an integer's
+        LyricEdit(**arguments)  # one of the limits is an integer's
     assert (caught.value.field, caught.value.reason) == (field, "OUT_OF_RANGE")
 
 

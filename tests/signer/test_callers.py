@@ -169,7 +169,7 @@ async def test_a_caller_whose_certificate_does_not_count_gets_no_connection_not_
             (health_pb2_grpc.HealthStub(channel).Check, health_pb2.HealthCheckRequest()),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await method(request, timeout=10)  # type: ignore[operator]  # either stub
+                await method(request, timeout=10)  # either stub
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
 TRANSFORMER_FOLDER = "ace_step_transformer"
 DCAE_FOLDER = "music_dcae_f8c8"
@@ -64,10 +64,11 @@ def _typed(value: Any, kind: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True)
 class _StrictConfig:
     """Reads itself from a mapping. Keys with a leading underscore are diffusers' own, not about sizes."""
 
-    not_used: frozenset[str] = frozenset()
+    not_used: ClassVar[frozenset[str]] = frozenset()
     """Keys that the released files carry and inference has no use for."""
 
     @classmethod
@@ -77,7 +78,7 @@ class _StrictConfig:
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any], source: str = CONFIG_FILE) -> Self:
         kinds = get_type_hints(cls)
-        known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]  # subclasses are dataclasses
+        known = {field.name: field for field in fields(cls)}
         values = {}
         for key, value in config.items():
             if key.startswith("_") or key in cls.not_used:

@@ -10,9 +10,9 @@ from services.music.acestep.transformer import Transformer
 from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """On layers this small, threads cost more than they bring."""
+    """On layers this small, threads cost more than they bring; and sums in another order differ."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

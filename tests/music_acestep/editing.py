@@ -10,11 +10,48 @@ import grpc
 
 from acesteps.music.v1 import music_service_pb2 as pb
 from services.common.errors import ServiceError, error_from_rpc
-from services.common.provenance import AttestationKey
-from services.common.trust import TrustBundle, TrustedKey
+from services.common.provenance import AttestationKey, SongStatement
+from services.common.trust import TrustBundle, TrustedKey, verify
+from services.common.weights import digest_in
+from services.music.weights import RELEASE
 from tests.music.pod import Heard, Pod
+from tests.music_acestep.tiny_checkpoint import tiny_weights
 
 TASKS = ("text2music", "variation", "repaint", "lyric_edit", "extend")
+
+
+@dataclass(frozen=True, eq=False)
+class Studio:
+    """A pod that edits, and the bundle by which its songs are trusted."""
+
+    pod: Pod
+    bundle_file: Path
+
+    @property
+    def bundle(self) -> TrustBundle:
+        return TrustBundle.parse(self.bundle_file.read_bytes())
+
+    def statement(self, song: Heard) -> SongStatement:
+        return verify(song.result.envelope, self.bundle, datetime.now(UTC))
+
+
+def editing_pod(folder: Path, *, slots: int, steps: int) -> tuple[Pod, Path]:
+    """A pod of the tiny checkpoint, not yet running, and where its trust bundle is to be."""
+    bundle_file = folder / "bundle.json"
+    settings = {
+        "MUSIC_ENGINE": "acestep",
+        "MUSIC_WEIGHTS": str(tiny_weights(folder / "weights")),
+        "MUSIC_STEPS": str(steps),
+        "MUSIC_TRUST_BUNDLE_FILE": str(bundle_file),
+        "MUSIC_TRUST_STATE_FILE": str(folder / "seen.json"),
+        "OMP_NUM_THREADS": "1",
+    }
+    return Pod(folder / "pod", slots=slots, settings=settings, start_patience_s=120), bundle_file
+
+
+def pod_digest(folder: Path) -> str:
+    """The digest of the weights of `editing_pod`'s pod."""
+    return digest_in(folder / "weights", RELEASE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,11 +22,6 @@ from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
 GOLDENS = Path(__file__).parents[1] / "goldens" / "ace_step_v1"
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def codec() -> Codec:
     return Codec.from_checkpoint(tiny_checkpoint_folder(), "cpu", torch.float32)

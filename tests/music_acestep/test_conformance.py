@@ -13,8 +13,6 @@ from services.music.conformance.__main__ import AGREES, CANNOT_RUN, DISAGREES, m
 from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
 from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 GOLDENS = Path(__file__).parents[1] / "goldens" / "ace_step_v1"
 
 

@@ -17,8 +17,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens" / "ace_step_v1"
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+def one_seed() -> None:
     torch.manual_seed(0)
 
 

@@ -18,8 +18,6 @@ from services.music.acestep.text_encoder import TextEncoder
 from services.music.acestep.transformer import Transformer
 from services.music.sampling import Scheduler
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FRAMES = 30
 OPTIONS = SamplingOptions(steps=5)
 

@@ -3,9 +3,8 @@
 import asyncio
 import hashlib
 import io
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,16 +20,21 @@ from acesteps.signer.v1 import signer_service_pb2 as signer_pb
 from services.common.cid import raw_cid
 from services.common.errors import InvalidField, error_from_rpc
 from services.common.go_ahead import GO_AHEAD
-from services.common.provenance import AttestationKey, SongStatement, attest
-from services.common.trust import TrustBundle, verify
-from services.common.weights import digest_in
-from services.music.weights import RELEASE
+from services.common.provenance import AttestationKey, attest
+from services.common.trust import verify
 from services.signer.policy import Scope, check_song, verified_statements
 from services.signer.request import PermitFormat, read_request
 from tests.music.pod import Heard, Pod, spec
-from tests.music_acestep.editing import Kept, edit, refusal, trusted, write_bundle
-from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
-from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
+from tests.music_acestep.editing import (
+    Kept,
+    Studio,
+    edit,
+    editing_pod,
+    pod_digest,
+    refusal,
+    trusted,
+    write_bundle,
+)
 from tests.signer.attested import CONTRACT, metadata_of
 from tests.signer.attested import CREATOR as WALLET
 
@@ -42,46 +46,23 @@ UNKNOWN_KEY = AttestationKey.new()
 OTHER_WEIGHTS = "ab" * 32
 
 
-@dataclass(frozen=True, eq=False)
-class Studio:
-    pod: Pod
-    bundle_file: Path
-
-    @property
-    def bundle(self) -> TrustBundle:
-        return TrustBundle.parse(self.bundle_file.read_bytes())
-
-    def statement(self, song: Heard) -> SongStatement:
-        return verify(song.result.envelope, self.bundle, datetime.now(UTC))
-
-
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """A pod that comes before its trust bundle, as on one machine."""
     folder = tmp_path_factory.mktemp("studio")
-    shutil.copytree(tiny_checkpoint_folder(), folder / "weights")
-    write_lyric_vocabulary(folder / "weights" / "lyric_vocab.json")
-    settings = {
-        "MUSIC_ENGINE": "acestep",
-        "MUSIC_WEIGHTS": str(folder / "weights"),
-        "MUSIC_STEPS": str(STEPS),
-        "MUSIC_TRUST_BUNDLE_FILE": str(folder / "bundle.json"),
-        "MUSIC_TRUST_STATE_FILE": str(folder / "seen.json"),
-        "OMP_NUM_THREADS": "1",
-    }
-    pod = Pod(folder / "pod", slots=1, settings=settings, start_patience_s=120)
+    pod, bundle_file = editing_pod(folder, slots=1, steps=STEPS)
     with pod.running():
         early = asyncio.run(refusal(pod, [pb.GenerateSongRequest(spec=order(variation={"variance": 0.0}))]))
         assert (early.code, early.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "EDITS_OFF")
         write_bundle(
-            folder / "bundle.json",
+            bundle_file,
             1,
-            trusted(pod.key, "acestep", digest_in(folder / "weights", RELEASE)),
+            trusted(pod.key, "acestep", pod_digest(folder)),
             trusted(STRANGER_KEY, "sketch", OTHER_WEIGHTS).model_copy(
                 update={"engines": ("sketch", "acestep")}
             ),
         )
-        yield Studio(pod, folder / "bundle.json")
+        yield Studio(pod, bundle_file)
 
 
 def order(line: str = "over the water", **fields: object) -> pb.SongSpec:

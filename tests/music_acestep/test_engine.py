@@ -27,8 +27,7 @@ from services.music.engine import (
     RenderRequest,
     Started,
 )
-from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
-from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
+from tests.music_acestep.tiny_checkpoint import tiny_weights
 
 REQUEST = RenderRequest(prompt="calm piano", lyrics=(), language="", duration_s=5.0, seed=3)
 
@@ -36,10 +35,7 @@ REQUEST = RenderRequest(prompt="calm piano", lyrics=(), language="", duration_s=
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shared tiny checkpoint and a vocabulary, by links."""
-    folder = tmp_path_factory.mktemp("weights")
-    for part in tiny_checkpoint_folder().iterdir():
-        (folder / part.name).symlink_to(part)
-    write_lyric_vocabulary(folder / "lyric_vocab.json")
+    folder = tiny_weights(tmp_path_factory.mktemp("weights"))
     return folder
 
 

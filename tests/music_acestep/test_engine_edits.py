@@ -1,6 +1,5 @@
 """Edits by the engine acestep itself: what stays to the sample, what changes, and what no source may be."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,23 +15,13 @@ from services.music.acestep.state import SongState
 from services.music.edit import Edit, Extend, LyricEdit, Repaint, Source, Variation
 from services.music.engine import SAMPLE_RATE_HZ, Audio, Finished, LyricSection, Pcm, Progress, RenderRequest
 from services.music.splice import FADE_SAMPLES
-from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
-from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
+from tests.music_acestep.tiny_checkpoint import tiny_weights
 
-pytestmark = pytest.mark.usefixtures("_one_thread")
 STEPS = 5
 WORDS = (LyricSection("verse", ("over the water",)),)
 OTHER_WORDS = (LyricSection("verse", ("under the water",)),)
 SONG = RenderRequest(prompt="calm piano", lyrics=WORDS, language="en", duration_s=5.0, seed=3)
 RATE = SAMPLE_RATE_HZ
-
-
-@pytest.fixture(scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +40,8 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory, _one_thread: None) -> AceStepEngine:
-    folder = tmp_path_factory.mktemp("weights")
-    for part in tiny_checkpoint_folder().iterdir():
-        (folder / part.name).symlink_to(part)
-    write_lyric_vocabulary(folder / "lyric_vocab.json")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> AceStepEngine:
+    folder = tiny_weights(tmp_path_factory.mktemp("weights"))
     return AceStepEngine.load(folder, steps=STEPS, device=torch.device("cpu"))
 
 

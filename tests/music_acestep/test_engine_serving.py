@@ -34,8 +34,7 @@ from services.music.acestep.engine import pcm16
 from services.music.acestep.state import SongState
 from services.music.weights import RELEASE
 from tests.music.pod import Heard, Pod, spec
-from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
-from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
+from tests.music_acestep.tiny_checkpoint import tiny_weights
 
 # mutagen is typed in part
 ID3: Any = id3.ID3
@@ -50,10 +49,7 @@ PROMPT = "dream pop, female voice, 96 BPM"
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights") / "tiny"
-    shutil.copytree(tiny_checkpoint_folder(), folder)
-    write_lyric_vocabulary(folder / "lyric_vocab.json")
-    return folder
+    return tiny_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,6 @@ from services.music.acestep.text_encoder import TextEncoder
 from services.music.acestep.transformer import Transformer
 from services.music.sampling import Scheduler
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FRAMES = 20
 OLD, NEW = ("jazz", (261, 17, 52, 2)), ("jazz", (261, 1700, 5200, 33, 44, 2))
 UNGUIDED = SamplingOptions(steps=5, guidance_scale=1.0)

@@ -15,11 +15,6 @@ from tests.music_acestep import released_sizes
 GOLDENS = Path(__file__).parents[1] / "goldens" / "ace_step_v1"
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def log_mel() -> LogMel:
     return LogMel.of(VocoderConfig.from_mapping(released_sizes.VOCODER))

@@ -2,9 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,8 +28,7 @@ from services.music.engine import (
     RenderCancelled,
     RenderRequest,
 )
-from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
-from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
+from tests.music_acestep.tiny_checkpoint import tiny_weights
 
 OPTIONS = SamplingOptions(steps=5)
 SONG = RenderRequest(prompt="calm piano", lyrics=(), language="en", duration_s=5.0, seed=3, preview=True)
@@ -38,20 +36,8 @@ RATE = SAMPLE_RATE_HZ
 
 
 @pytest.fixture(scope="module")
-def _one_thread() -> Iterator[None]:
-    """For all of the module's songs, those of its fixtures too: sums in another order are other samples."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, _one_thread: None) -> Models:
-    folder: Path = tmp_path_factory.mktemp("weights")
-    for part in tiny_checkpoint_folder().iterdir():
-        (folder / part.name).symlink_to(part)
-    write_lyric_vocabulary(folder / "lyric_vocab.json")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    folder = tiny_weights(tmp_path_factory.mktemp("weights"))
     return Models.load(folder, torch.device("cpu"), torch.float32)
 
 

@@ -16,8 +16,6 @@ from services.music.acestep.text_encoder import TextEncoder
 from services.music.acestep.transformer import Transformer
 from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FRAMES = 24
 SONGS = (
     ("lo-fi hip-hop, soft piano", (261, 3751, 4787, 1425, 2)),

@@ -1,26 +1,17 @@
 """Songs sampled as their requests say: other samples, attested, the same beside others, and varied."""
 
 import asyncio
-import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as pb
-from services.common.provenance import SongStatement
-from services.common.trust import TrustBundle, verify
-from services.common.weights import digest_in
 from services.music.acestep.making import Making
 from services.music.acestep.options import SamplingOptions
 from services.music.acestep.state import SongState
-from services.music.weights import RELEASE
-from tests.music.pod import Heard, Pod, spec
-from tests.music_acestep.editing import Kept, edit, trusted, write_bundle
-from tests.music_acestep.lyric_vocabulary import write_lyric_vocabulary
-from tests.music_acestep.tiny_checkpoint import tiny_checkpoint_folder
+from tests.music.pod import Heard, spec
+from tests.music_acestep.editing import Kept, Studio, edit, editing_pod, pod_digest, trusted, write_bundle
 
 STEPS = 4
 S = pb.Sampling
@@ -28,34 +19,13 @@ OWN = {"steps": 3, "scheduler": S.SCHEDULER_HEUN, "guidance": S.GUIDANCE_CFG, "g
 OWN_OPTIONS = SamplingOptions(steps=3, scheduler="heun", cfg_type="cfg", guidance_scale=5.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Studio:
-    pod: Pod
-    bundle: TrustBundle
-
-    def statement(self, song: Heard) -> SongStatement:
-        return verify(song.result.envelope, self.bundle, datetime.now(UTC))
-
-
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     folder = tmp_path_factory.mktemp("studio")
-    shutil.copytree(tiny_checkpoint_folder(), folder / "weights")
-    write_lyric_vocabulary(folder / "weights" / "lyric_vocab.json")
-    settings = {
-        "MUSIC_ENGINE": "acestep",
-        "MUSIC_WEIGHTS": str(folder / "weights"),
-        "MUSIC_STEPS": str(STEPS),
-        "MUSIC_TRUST_BUNDLE_FILE": str(folder / "bundle.json"),
-        "MUSIC_TRUST_STATE_FILE": str(folder / "seen.json"),
-        "OMP_NUM_THREADS": "1",
-    }
-    pod = Pod(folder / "pod", slots=2, settings=settings, start_patience_s=120)
-    write_bundle(
-        folder / "bundle.json", 1, trusted(pod.key, "acestep", digest_in(folder / "weights", RELEASE))
-    )
+    pod, bundle_file = editing_pod(folder, slots=2, steps=STEPS)
+    write_bundle(bundle_file, 1, trusted(pod.key, "acestep", pod_digest(folder)))
     with pod.running():
-        yield Studio(pod, TrustBundle.parse((folder / "bundle.json").read_bytes()))
+        yield Studio(pod, bundle_file)
 
 
 def order(sampling: Mapping[str, object] | None = None, **fields: object) -> pb.SongSpec:

@@ -23,8 +23,7 @@ PROMPT = "ambient, 90 BPM, Rhodes"
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
+def no_gradients() -> Iterator[None]:
     with torch.no_grad():
         yield
 

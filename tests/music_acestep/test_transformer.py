@@ -39,8 +39,7 @@ RELEASED = TransformerConfig(
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
+def no_gradients() -> Iterator[None]:
     with torch.no_grad():
         yield
 

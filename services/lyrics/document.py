@@ -109,6 +109,10 @@ def is_heading(line: str) -> bool:
     return is_markup(line) or read_heading(line) is not None
 
 
+# People write out a chorus once and then only its name.
+_RETURNING = (SectionTag.CHORUS, SectionTag.HOOK, SectionTag.PRE_CHORUS)
+
+
 @dataclass
 class _Reader:
     """Collects lines into sections while a text is read, `tagged` if any of its lines is a heading."""
@@ -153,9 +157,10 @@ class _Reader:
             self.end()
 
     def end(self) -> None:
-        """Closes the section; lines under no tag become verses, and what is said to repeat does."""
+        """Closes the section; lines under no tag become verses. What is said to repeat does, and a chorus
+        that is only named."""
         if self.tag is not None:
-            if self.repeats and not self.lines:
+            if (self.repeats or self.tag in _RETURNING) and not self.lines:
                 earlier = (list(s.lines) for s in reversed(self.sections) if s.tag is self.tag and s.lines)
                 self.lines = next(earlier, [])
             self.sections.append(Section(self.tag, tuple(self.lines), self.label))

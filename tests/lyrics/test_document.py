@@ -201,7 +201,12 @@ def test_words_behind_a_tag_are_sung_and_repeats_without_words_take_those_of_bef
         ("verse", "Verse 1", ["so"]),
         ("chorus", "Repeat Chorus", ["la la", "lo"]),
         ("chorus", "Chorus x2", ["li"]),
-        ("chorus", "Chorus", []),
+        ("chorus", "Chorus", ["li"]),  # people write a chorus out once, and then its name only
+    ]
+    assert shape("[Verse]\n\n[Chorus]\n\n[Verse]\nso") == [
+        ("verse", "Verse", []),
+        ("chorus", "Chorus", []),  # there is none before
+        ("verse", "Verse", ["so"]),
     ]
 
 
@@ -281,6 +286,10 @@ def test_document_survives_print_and_parse(
         [line.text for section in parse("\n".join(["[verse]", *ls])).sections for line in section.lines]
         for _, ls in parts
     ]
+    returning = {SectionTag.CHORUS: [], SectionTag.HOOK: [], SectionTag.PRE_CHORUS: []}
+    for ((tag, _), _), words in zip(parts, cleaned, strict=True):
+        if tag in returning:  # one without words is the one before it
+            words[:] = returning[tag] = words or returning[tag]
     sections = tuple(
         Section(tag, tuple(map(Line, ls)), label)
         for ((tag, label), _), ls in zip(parts, cleaned, strict=True)

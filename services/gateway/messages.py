@@ -37,6 +37,10 @@ def song_message(song: Song) -> pb.Song:
         end_time=_timestamp(song.ended_at),
         source_song_id=str(song.source_song_id or ""),
         sampling=music_pb.Sampling.FromString(song.sampling) if song.sampling is not None else None,
+        favourite=song.favourite,
+        hidden=song.hidden,
+        share_token=song.share_token or "",
+        batch_id=str(song.batch_id or ""),
         **edit,
     )
     if song.state is State.FAILED:

@@ -74,6 +74,11 @@ class NewSong:
     edit: bytes | None = None
     # a serialised acesteps.music.v1.Sampling; None: as the pod is set
     sampling: bytes | None = None
+    # the tier's; higher is made first
+    priority: int = 0
+    # of a batch, and the place in it
+    batch_id: UUID | None = None
+    batch_index: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,10 @@ class Song:
     source_song_id: UUID | None
     edit: bytes | None
     sampling: bytes | None
+    batch_id: UUID | None
+    favourite: bool
+    hidden: bool
+    share_token: str | None
     state: State
     attempt: int
     failures: int

@@ -15,25 +15,28 @@ import asyncpg
 from services.common.channels import open_channel
 from services.common.migrations import MigrationError, migrate, why_not_open
 from services.common.server import GrpcService, Health, StartError
-from services.gateway.accounts import Accounts
-from services.gateway.attempt import Attempt, Outcome
+from services.gateway.accounts import DEVELOPMENT_ACCOUNT, Accounts
+from services.gateway.audio.listening import Listening
 from services.gateway.database import SCHEMA, Database, DatabaseUnavailable, open_database
-from services.gateway.dispatch import Dispatcher, measure
-from services.gateway.grpc_face import grpc_service
-from services.gateway.http_face import create_app
-from services.gateway.http_server import serve_http
-from services.gateway.lyricist import Lyricist
+from services.gateway.faces.grpc_face import grpc_service
+from services.gateway.faces.http_face import create_app
+from services.gateway.faces.http_server import serve_http
+from services.gateway.minting.saving import Saver
+from services.gateway.minting.use_cases import Minting
 from services.gateway.models import Song
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
-from services.gateway.queue import Limits, Queue
-from services.gateway.readiness import until_ready
-from services.gateway.renderer import Renderer
-from services.gateway.saving import Saver
 from services.gateway.settings import GatewaySettings
 from services.gateway.songs import Songs
-from services.gateway.source import Sources
 from services.gateway.store import Store
+from services.gateway.use_cases import UseCases
+from services.gateway.work.attempt import Attempt, Outcome
+from services.gateway.work.dispatch import Dispatcher, measure
+from services.gateway.work.lyricist import Lyricist
+from services.gateway.work.queue import Limits, Queue
+from services.gateway.work.readiness import until_ready
+from services.gateway.work.renderer import Renderer
+from services.gateway.work.source import Sources
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +57,8 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
     except (ValueError, OSError) as error:
         raise StartError(f"cannot open the objects in GATEWAY_OBJECTS_URL: {error}") from error
     store = Store(database)
+    if settings.auth == "development":
+        await store.enter_account(DEVELOPMENT_ACCOUNT.id, "")
     notices = Notices(
         settings.database_url.get_secret_value(), poll_s=settings.poll_s, listen=settings.listen
     )
@@ -62,16 +67,12 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         for target in (settings.lyrics_target, settings.music_target, settings.signer_target)
     ]
     lyricist = Lyricist(lyrics)
-    songs = Songs(
-        store,
-        objects,
-        notices,
-        Saver(store, objects, signer),
-        lyricist,
-        settings.contract_abi_file,
-        health.draining,
+    use_cases = UseCases(
+        accounts=Accounts(settings.auth),
+        songs=Songs(store, notices, lyricist, health.draining),
+        listening=Listening(store, objects, notices, health.draining),
+        minting=Minting(store, objects, Saver(store, objects, signer), settings.contract_abi_file),
     )
-    accounts = Accounts(settings.auth)
 
     for work in (
         notices.run,
@@ -111,8 +112,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
     port = await stack.enter_async_context(
         serve_http(
             create_app(
-                songs,
-                accounts,
+                use_cases,
                 health,
                 cors_origins=settings.cors_origins,
                 public_url=settings.public_url,
@@ -125,7 +125,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         )
     )
     _log.info("serving HTTP", extra={"http": f"{settings.http_host}:{port}", "url": settings.public_url})
-    return [grpc_service(songs, accounts)]
+    return [grpc_service(use_cases)]
 
 
 async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> tuple[Database, Database]:

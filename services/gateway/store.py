@@ -41,6 +41,14 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def enter_account(self, account_id: UUID, tier: str) -> None:
+        """Makes the account known, and of this tier. Repeatable."""
+        await self._database.row(
+            "INSERT INTO accounts (id, tier) VALUES ($1, $2)"
+            " ON CONFLICT (id) DO UPDATE SET tier = EXCLUDED.tier WHERE accounts.tier <> EXCLUDED.tier",
+            account_id, tier,
+        )  # fmt: skip
+
     async def create(self, new: NewSong) -> Song:
         """The song made, or the one that this account made earlier under the same request_id."""
         row = await self._database.row(
@@ -56,7 +64,9 @@ class Store:
 
     async def get(self, account_id: UUID, song_id: UUID) -> Song | None:
         row = await self._database.row(
-            f"SELECT {SONG_COLUMNS} FROM songs WHERE id = $1 AND account_id = $2", song_id, account_id
+            f"SELECT {SONG_COLUMNS} FROM songs WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL",
+            song_id,
+            account_id,
         )
         return song_of(row) if row is not None else None
 
@@ -76,7 +86,7 @@ class Store:
         """At most `limit` songs, newest first, those after `after` (creation time, id) in that order."""
         moment, song_id = after if after else (None, None)
         rows = await self._database.rows(
-            f"SELECT {SONG_COLUMNS} FROM songs WHERE account_id = $1"
+            f"SELECT {SONG_COLUMNS} FROM songs WHERE account_id = $1 AND deleted_at IS NULL"
             " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))"
             " ORDER BY created_at DESC, id DESC LIMIT $4",
             account_id, moment, song_id, limit,
@@ -103,7 +113,7 @@ class Store:
             '   WHERE song_id = s.id AND attempt = s.attempt AND "offset" <= $3'
             '   ORDER BY "offset" DESC LIMIT 1'
             ' ) c ON s.state = \'RUNNING\' AND c."offset" + length(c.data) > $3'
-            " WHERE s.id = $1 AND s.account_id = $2",
+            " WHERE s.id = $1 AND s.account_id = $2 AND s.deleted_at IS NULL",
             song_id, account_id, offset,
         )  # fmt: skip
         if row is None:

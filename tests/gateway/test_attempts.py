@@ -84,8 +84,8 @@ async def test_without_a_music_service_songs_wait_and_none_fails(pods: Mesh) -> 
 async def test_without_a_lyrics_service_only_songs_with_words_wait(
     pods: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.gateway.lyricist.READY_WITHIN_S", 0.05)
-    monkeypatch.setattr("services.gateway.lyricist.AGAIN_IN_S", 0.1)
+    monkeypatch.setattr("services.gateway.work.lyricist.READY_WITHIN_S", 0.05)
+    monkeypatch.setattr("services.gateway.work.lyricist.AGAIN_IN_S", 0.1)
     wordless = await pods.open(lyrics_target=NOBODY, max_failures=1)
     sung = await wordless.create(instrumental=False)
     instrumental = await wordless.ended((await wordless.create()).id)

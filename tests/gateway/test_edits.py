@@ -14,6 +14,7 @@ from acesteps.music.v1 import music_service_pb2 as music_pb
 from services.common.errors import FailedPrecondition, InvalidField, ResourceExhausted, Unimplemented
 from services.gateway.database import open_database
 from services.gateway.objects import key_of
+from services.gateway.store import Store
 from tests.gateway.mesh import CALL_S, CREATOR, Gateway, Mesh, problem_of
 from tests.gateway.pods import LINES, Script, rendered, statement_of
 from tests.gateway.test_faces import JSON, same
@@ -210,7 +211,8 @@ async def test_only_a_finished_song_of_ones_own_is_changed(shared_pods: Mesh, sh
     assert await refusal("nonsense") == ("SONG_NOT_FOUND", "source_song_id")
     other = await sung(shared)
     async with open_database(shared_pods.environment["database_url"], connections=1) as database:
-        await database.value("UPDATE songs SET account_id = $2 WHERE id = $1", UUID(other.id), uuid4())
+        await Store(database).enter_account(stranger := uuid4(), "")
+        await database.value("UPDATE songs SET account_id = $2 WHERE id = $1", UUID(other.id), stranger)
     assert await refusal(other.id) == ("SONG_NOT_FOUND", "source_song_id")
     script = Script(pause_after=1)
     shared_pods.music.follow(script)
@@ -309,7 +311,7 @@ async def test_a_pod_that_is_busy_is_not_sent_the_source(shared_pods: Mesh, shar
 async def test_a_pod_that_does_not_call_for_the_source_is_sent_it_all_the_same(
     shared_pods: Mesh, shared: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.gateway.renderer.GO_AHEAD_WITHIN_S", 0.1)
+    monkeypatch.setattr("services.gateway.work.renderer.GO_AHEAD_WITHIN_S", 0.1)
     source = await sung(shared)
     shared_pods.music.silent_about_sources = True
     song = await changed(shared, source, **REPAINT)

@@ -13,8 +13,8 @@ import pytest
 from google.protobuf import json_format
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from services.gateway.problems import HTTP_STATUS
-from services.gateway.proto_models import json_of
+from services.gateway.faces.problems import HTTP_STATUS
+from services.gateway.faces.proto_models import json_of
 from tests.gateway.mesh import CALL_S, Gateway, Mesh, made, problem_of
 from tests.gateway.pods import Script
 
@@ -253,7 +253,7 @@ async def test_events_follow_a_song_and_resume(shared: Gateway, shared_pods: Mes
 async def test_silence_is_filled_with_heartbeats(
     shared: Gateway, shared_pods: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.gateway.http_face.HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("services.gateway.faces.http_songs.HEARTBEAT_S", 0.05)
     script = Script(pause_after=1)
     shared_pods.music.follow(script)
     song = await shared.create()
@@ -326,7 +326,7 @@ async def test_the_docs_show_every_tag_once_and_code_as_code(shared: Gateway, tm
     )
     shown = json.loads((await process.communicate())[0])
     headings = [text for tag, text in shown if tag == "h2"]
-    assert headings == ["prompts", "songs", "mint", "audio", "health", "Messages"]
+    assert headings == ["prompts", "songs", "audio", "mint", "health", "Messages"]
     assert ["code", "acesteps.gateway.v1.GatewayService"] in shown
     assert ["code", "/v1/songs/{song_id}/mint"] in shown
     assert not [text for _, text in shown if "`" in text]

@@ -14,12 +14,12 @@ from deploy.local.postgres import Database as Server
 from services.common.migrations import migrate
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT
 from services.gateway.database import SCHEMA, Database, open_database
-from services.gateway.journal import PENDING_BYTES, Journal
 from services.gateway.models import Chunk, NewSong, Progress, Result, Song, State
 from services.gateway.notices import CHANNEL
-from services.gateway.queue import ChunksLost, LeaseLost, Limits, Queue
 from services.gateway.service import MIGRATIONS
 from services.gateway.store import Store
+from services.gateway.work.journal import PENDING_BYTES, Journal
+from services.gateway.work.queue import ChunksLost, LeaseLost, Limits, Queue
 
 ACCOUNT = DEVELOPMENT_ACCOUNT.id
 RENDERING = Progress(stage="rendering", step=1, steps=4, eta_s=2.0, media_type="audio/mpeg", stream_bytes=9)
@@ -43,6 +43,7 @@ class Room:
             "title": "", "given_lyrics": "", "language": "", "instrumental": True, "duration_s": 5.0,
             "seed": 7, "creator_address": "", "reveal_prompt": False,
         }  # fmt: skip
+        await self.store.enter_account(asked["account_id"], "")
         return await self.store.create(NewSong(**asked | fields))
 
     async def claimed(self) -> Song:

@@ -18,8 +18,8 @@ from eth_utils.crypto import keccak
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database
 from services.common.cid import digest_of_raw_cid, raw_cid, unixfs_cid
-from services.gateway.cover import cover_svg
 from services.gateway.database import open_database
+from services.gateway.minting.cover import cover_svg
 from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, Mesh, mesh, problem_of
 from tests.gateway.pods import LINES, Script
 from tests.signer.attested import CONTRACT, STRANGER

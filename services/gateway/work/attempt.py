@@ -21,14 +21,14 @@ from services.common.errors import (
 )
 from services.gateway import metrics
 from services.gateway.database import DatabaseUnavailable
-from services.gateway.journal import Journal
-from services.gateway.lyricist import Lyricist
 from services.gateway.models import Chunk, Result, Song, State
 from services.gateway.notices import Notices
-from services.gateway.queue import ChunksLost, LeaseLost, Queue
-from services.gateway.readiness import NO_POD_READY
-from services.gateway.renderer import Renderer
 from services.gateway.titles import title_of_words, title_without_words
+from services.gateway.work.journal import Journal
+from services.gateway.work.lyricist import Lyricist
+from services.gateway.work.queue import ChunksLost, LeaseLost, Queue
+from services.gateway.work.readiness import NO_POD_READY
+from services.gateway.work.renderer import Renderer
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from services.common.errors import ServiceError
-from services.gateway.proto_models import BODY_LIMIT, invalid_field
+from services.gateway.faces.proto_models import BODY_LIMIT, invalid_field
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import asyncio
 from uuid import UUID
 
 from services.gateway.models import Chunk, Progress
-from services.gateway.queue import Queue
+from services.gateway.work.queue import Queue
 
 # Between two writes: below what a person sees, above what would keep the database busy.
 PAUSE_S = 0.02

@@ -22,13 +22,13 @@ from services.common.errors import (
     Unavailable,
     error_from_rpc,
 )
-from services.gateway.cover import cover_svg
-from services.gateway.download import require_done
+from services.gateway.audio.download import require_done
+from services.gateway.lookup import song_not_found
 from services.gateway.messages import ipfs_uri
-from services.gateway.metadata import metadata_json
+from services.gateway.minting.cover import cover_svg
+from services.gateway.minting.metadata import metadata_json
 from services.gateway.models import Permit, PermitFormat, Pin, Song
 from services.gateway.objects import Objects, key_of
-from services.gateway.relay import song_not_found
 from services.gateway.store import Store
 
 TIMEOUT_S = 20.0

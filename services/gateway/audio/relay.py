@@ -9,26 +9,16 @@ from functools import partial
 from uuid import UUID
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from services.common.errors import Aborted, FailedPrecondition, NotFound, OutOfRange, Unavailable
+from services.common.errors import Aborted, FailedPrecondition, OutOfRange, Unavailable
+from services.gateway.audio.download import Download, open_download
 from services.gateway.database import patiently
-from services.gateway.download import Download, open_download
+from services.gateway.lookup import song_not_found
 from services.gateway.models import AudioFormat, Hearing, State
 from services.gateway.notices import AUDIO, Notices
 from services.gateway.objects import READ_BYTES, Objects
 from services.gateway.store import Store
 
 Audio = AsyncGenerator[pb.StreamAudioResponse]
-
-
-SONG_ID_LIMIT = "the id of a song of yours (UUID)"
-
-
-def song_not_found(song_id: str, field: str = "song_id") -> NotFound:
-    return NotFound(
-        "SONG_NOT_FOUND",
-        "there is no such song",
-        metadata={"field": field, "limit": SONG_ID_LIMIT, "song_id": song_id},
-    )
 
 
 class Relay:

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from services.gateway import metrics
-from services.gateway.attempt import Outcome
 from services.gateway.database import DatabaseUnavailable
 from services.gateway.models import Song, State
 from services.gateway.notices import Notices
-from services.gateway.queue import Queue
 from services.gateway.store import Store
+from services.gateway.work.attempt import Outcome
+from services.gateway.work.queue import Queue
 
 _log = logging.getLogger(__name__)
 

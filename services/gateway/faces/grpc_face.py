@@ -16,16 +16,16 @@ from acesteps.gateway.v1.gateway_service_pb2_grpc import (
 )
 from services.common.server import GrpcService
 from services.gateway import metrics
-from services.gateway.accounts import Accounts
 from services.gateway.models import Account
-from services.gateway.songs import Songs
+from services.gateway.use_cases import UseCases
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class GatewayServicer(GatewayServiceServicer):
-    def __init__(self, songs: Songs, accounts: Accounts) -> None:
-        self._songs, self._accounts = songs, accounts
+    def __init__(self, use_cases: UseCases) -> None:
+        self._accounts, self._songs = use_cases.accounts, use_cases.songs
+        self._listening, self._minting = use_cases.listening, use_cases.minting
 
     async def ReviewPrompt(
         self, request: pb.ReviewPromptRequest, context: Context
@@ -53,7 +53,7 @@ class GatewayServicer(GatewayServiceServicer):
     ) -> AsyncGenerator[pb.StreamAudioResponse]:
         account = await self._account(context)
         with metrics.LISTENERS.labels("grpc").track_inprogress():
-            async with aclosing(self._songs.stream(account, request)) as audio:
+            async with aclosing(self._listening.stream(account, request)) as audio:
                 async for response in audio:
                     yield response
 
@@ -61,17 +61,17 @@ class GatewayServicer(GatewayServiceServicer):
         return await self._songs.cancel(await self._account(context), request)
 
     async def SaveSong(self, request: pb.SaveSongRequest, context: Context) -> pb.SaveSongResponse:
-        return await self._songs.save(await self._account(context), request)
+        return await self._minting.save(await self._account(context), request)
 
     async def GetMint(self, request: pb.GetMintRequest, context: Context) -> pb.GetMintResponse:
-        return await self._songs.mint(await self._account(context), request)
+        return await self._minting.mint(await self._account(context), request)
 
     async def _account(self, context: Context) -> Account:
         metadata = context.invocation_metadata() or ()
         return await self._accounts.authenticate({k: v for k, v in metadata if isinstance(v, str)})
 
 
-def grpc_service(songs: Songs, accounts: Accounts) -> GrpcService:
-    servicer = GatewayServicer(songs, accounts)
+def grpc_service(use_cases: UseCases) -> GrpcService:
+    servicer = GatewayServicer(use_cases)
     name = pb.DESCRIPTOR.services_by_name["GatewayService"].full_name
     return GrpcService(name, lambda server: add_GatewayServiceServicer_to_server(servicer, server))

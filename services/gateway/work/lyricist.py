@@ -12,7 +12,7 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.lyrics.v1.lyrics_service_pb2_grpc import LyricsServiceStub
 from services.common.errors import FailedPrecondition, Internal, Unavailable, error_from_rpc
 from services.gateway.models import Progress, Song
-from services.gateway.readiness import require_ready
+from services.gateway.work.readiness import require_ready
 
 _log = logging.getLogger(__name__)
 

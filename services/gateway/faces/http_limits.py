@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway import metrics
-from services.gateway.problems import body_too_large, http_problem
+from services.gateway.faces.problems import body_too_large, http_problem
 
 # 20,000 characters of lyrics, each as long as JSON can make it (two escapes, 12 bytes), and the rest.
 LARGEST_BODY_BYTES = 256 << 10

@@ -21,7 +21,7 @@ from services.common.go_ahead import GO_AHEAD
 from services.gateway.edits import kept_edit
 from services.gateway.models import Chunk, Progress, Result, Song
 from services.gateway.objects import Objects, Spool
-from services.gateway.source import Parts, Sources
+from services.gateway.work.source import Parts, Sources
 
 if TYPE_CHECKING:
     Call = grpc.aio.StreamStreamCall[music_pb.GenerateSongRequest, music_pb.GenerateSongResponse]

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from services.common.errors import FailedPrecondition, Internal
+from services.gateway.audio.wav import STREAMINFO_BYTES, frames_of, read_wav, wav_bytes
 from services.gateway.models import AudioFormat, Song, State
 from services.gateway.objects import Objects, key_of
-from services.gateway.wav import STREAMINFO_BYTES, frames_of, read_wav, wav_bytes
 
 Read = Callable[[int, int], AsyncIterator[bytes]]
 

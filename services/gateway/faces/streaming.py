@@ -16,8 +16,8 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from services.common.errors import OutOfRange, ServiceError
-from services.gateway.download import Download
-from services.gateway.problems import problem
+from services.gateway.audio.download import Download
+from services.gateway.faces.problems import problem
 
 _log = logging.getLogger(__name__)
 

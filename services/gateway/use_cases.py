@@ -1,0 +1,16 @@
+"""All that can be asked of the gateway, as both faces have it."""
+
+from dataclasses import dataclass
+
+from services.gateway.accounts import Accounts
+from services.gateway.audio.listening import Listening
+from services.gateway.minting.use_cases import Minting
+from services.gateway.songs import Songs
+
+
+@dataclass(frozen=True)
+class UseCases:
+    accounts: Accounts
+    songs: Songs
+    listening: Listening
+    minting: Minting

@@ -31,10 +31,10 @@ def song_message(song: Song) -> pb.Song:
         engine=song.engine,
         progress=pb.SongProgress(stage=song.stage, step=song.step, steps=song.steps, eta_s=song.eta_s),
         attempt=song.attempt,
-        create_time=_timestamp(song.created_at),
-        start_time=_timestamp(song.started_at),
-        first_audio_time=_timestamp(song.first_audio_at),
-        end_time=_timestamp(song.ended_at),
+        create_time=timestamp(song.created_at),
+        start_time=timestamp(song.started_at),
+        first_audio_time=timestamp(song.first_audio_at),
+        end_time=timestamp(song.ended_at),
         source_song_id=str(song.source_song_id or ""),
         sampling=music_pb.Sampling.FromString(song.sampling) if song.sampling is not None else None,
         favourite=song.favourite,
@@ -78,7 +78,7 @@ def _save(song: Song) -> pb.SongSave:
     return pb.SongSave(
         metadata_uri=ipfs_uri(song.metadata_cid),
         image_uri=ipfs_uri(song.image_cid),
-        save_time=_timestamp(song.saved_at),
+        save_time=timestamp(song.saved_at),
     )
 
 
@@ -88,7 +88,7 @@ def permit_message(song: Song) -> pb.Permit:
         format=pb.PermitFormat.Value(f"PERMIT_FORMAT_{song.permit_format}"),
         signature=f"0x{(song.permit_signature or b'').hex()}",
         signer=song.permit_signer,
-        deadline=_timestamp(song.permit_deadline),
+        deadline=timestamp(song.permit_deadline),
     )
 
 
@@ -100,7 +100,7 @@ def ipfs_uri(cid: str) -> str:
     return f"ipfs://{cid}"
 
 
-def _timestamp(moment: datetime | None) -> Timestamp | None:
+def timestamp(moment: datetime | None) -> Timestamp | None:
     if moment is None:
         return None
     timestamp = Timestamp()

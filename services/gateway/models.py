@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from services.common.errors import PermissionDenied
+
 
 class State(StrEnum):
     QUEUED = "QUEUED"
@@ -41,11 +43,37 @@ class PermitFormat(StrEnum):
     PACKED = "PACKED"
 
 
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    READ = "READ"
+    WRITE = "WRITE"
+    MINT = "MINT"
+
+
 @dataclass(frozen=True)
 class Account:
-    """On whose behalf a call is made."""
+    """On whose behalf a call is made, and what its credential allows."""
 
     id: UUID
+    # None: everything that the account may do
+    scopes: frozenset[Scope] | None = None
+    # whether a person signed in, rather than a program with a key
+    in_session: bool = True
+
+    def require(self, scope: Scope) -> None:
+        """Raises PermissionDenied (SCOPE_MISSING) for a key that was not given this."""
+        if self.scopes is not None and scope not in self.scopes:
+            raise PermissionDenied(
+                "SCOPE_MISSING",
+                f"the API key lacks the scope {scope}",
+                metadata={"scope": f"SCOPE_{scope}"},
+            )
+
+    def require_session(self) -> None:
+        """Raises PermissionDenied (SESSION_REQUIRED) for what is no key's to do."""
+        if not self.in_session:
+            raise PermissionDenied("SESSION_REQUIRED", "sign in for this; a key is not enough")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,15 @@ from services.common.migrations import MigrationError, migrate, why_not_open
 from services.common.server import GrpcService, Health, StartError
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT, Accounts
 from services.gateway.audio.listening import Listening
+from services.gateway.chain import open_chain
 from services.gateway.database import SCHEMA, Database, DatabaseUnavailable, open_database
+from services.gateway.faces.grpc_accounts import account_service
 from services.gateway.faces.grpc_face import grpc_service
 from services.gateway.faces.http_face import create_app
 from services.gateway.faces.http_server import serve_http
+from services.gateway.identity.identities import Identities
+from services.gateway.identity.signing_in import SigningIn, Site
+from services.gateway.identity.use_cases import AccountUseCases
 from services.gateway.minting.saving import Saver
 from services.gateway.minting.use_cases import Minting
 from services.gateway.models import Song
@@ -67,8 +72,16 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         for target in (settings.lyrics_target, settings.music_target, settings.signer_target)
     ]
     lyricist = Lyricist(lyrics)
+    identities = Identities(database)
+    chain_url = settings.chain_rpc_url
+    chain = await stack.enter_async_context(open_chain(chain_url.get_secret_value())) if chain_url else None
+    signing_in = SigningIn(
+        identities, Site(settings.site, settings.chain_id), chain, tier="", session_s=settings.session_s
+    )
     use_cases = UseCases(
-        accounts=Accounts(settings.auth),
+        accounts=Accounts(identities, development=settings.auth == "development"),
+        signing_in=signing_in,
+        identity=AccountUseCases(identities, signing_in),
         songs=Songs(store, notices, lyricist, health.draining),
         listening=Listening(store, objects, notices, health.draining),
         minting=Minting(store, objects, Saver(store, objects, signer), settings.contract_abi_file),
@@ -116,6 +129,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
                 health,
                 cors_origins=settings.cors_origins,
                 public_url=settings.public_url,
+                site=settings.site,
             ),
             settings.http_host,
             settings.http_port,
@@ -125,7 +139,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         )
     )
     _log.info("serving HTTP", extra={"http": f"{settings.http_host}:{port}", "url": settings.public_url})
-    return [grpc_service(use_cases)]
+    return [grpc_service(use_cases), account_service(use_cases)]
 
 
 async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> tuple[Database, Database]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
@@ -37,8 +38,16 @@ class GatewaySettings(ServiceSettings):
     """Under which clients reach the HTTP face; shown, never needed to serve."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Comma-separated origins of web pages that may call."""
-    auth: Literal["development"] = "development"
-    """Who is let in. "development": everyone, as one local account."""
+    auth: Literal["development", "accounts"] = "development"
+    """Who is let in. "accounts": those with credentials; "development": all others too, as one account."""
+    site_url: str = ""
+    """https://host of the page that wallets sign in to (EIP-4361); none: public_url."""
+    session_s: Annotated[float, Field(ge=60, le=30 * 86_400)] = 12 * 3600.0
+    """Seconds that a session lasts."""
+    chain_rpc_url: SecretStr | None = None
+    """Node of the chain that songs are minted on, to ask wallets that are contracts. May hold an API key."""
+    chain_id: Annotated[int, Field(ge=1, le=2**53)] = 31337
+    """Chain that songs are minted on."""
 
     workers: Annotated[int, Field(ge=0, le=256)] = 4
     """Songs in the making at once in this process; the music pods have slots of their own."""
@@ -72,3 +81,15 @@ class GatewaySettings(ServiceSettings):
         if self.environment == "production" and self.auth == "development":
             raise ValueError("auth=development lets everyone in and is not for production")
         return self
+
+    @model_validator(mode="after")
+    def _site_known(self) -> Self:
+        if self.auth == "accounts" and not (self.site_url or self.public_url):
+            raise ValueError("auth=accounts needs site_url or public_url: what wallets sign in to")
+        return self
+
+    @property
+    def site(self) -> str:
+        """scheme://host[:port] that wallets sign in to."""
+        parts = urlsplit(self.site_url or self.public_url or f"http://{self.http_host}:{self.http_port}")
+        return f"{parts.scheme}://{parts.netloc}"

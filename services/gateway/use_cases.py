@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from services.gateway.accounts import Accounts
 from services.gateway.audio.listening import Listening
+from services.gateway.identity.signing_in import SigningIn
+from services.gateway.identity.use_cases import AccountUseCases
 from services.gateway.minting.use_cases import Minting
 from services.gateway.songs import Songs
 
@@ -11,6 +13,8 @@ from services.gateway.songs import Songs
 @dataclass(frozen=True)
 class UseCases:
     accounts: Accounts
+    signing_in: SigningIn
+    identity: AccountUseCases
     songs: Songs
     listening: Listening
     minting: Minting

@@ -13,6 +13,8 @@ from fastapi.responses import HTMLResponse
 
 from services.common.errors import Unavailable
 from services.common.server import Health
+from services.gateway.faces.csrf import origin_of
+from services.gateway.faces.http_accounts import add_accounts
 from services.gateway.faces.http_audio import ATTEMPT_HEADER, add_audio
 from services.gateway.faces.http_limits import BodyLimit, RequestCounter
 from services.gateway.faces.http_minting import add_minting
@@ -24,7 +26,7 @@ _EXPOSED = ("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Lo
 
 
 def create_app(
-    use_cases: UseCases, health: Health, *, cors_origins: Sequence[str], public_url: str = ""
+    use_cases: UseCases, health: Health, *, cors_origins: Sequence[str], public_url: str = "", site: str = ""
 ) -> FastAPI:
     app = FastAPI(
         title="AceSteps",
@@ -39,16 +41,20 @@ def create_app(
         redoc_url=None,
         responses={"default": {"model": Problem, "description": "A problem document (RFC 9457)"}},
     )
+    # Whose pages may use a session's cookie.
+    app.state.origins = frozenset((*cors_origins, origin_of(public_url), site)) - {""}
     app.add_middleware(BodyLimit)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(cors_origins),
-        allow_methods=["GET", "HEAD", "POST"],
+        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
+        allow_credentials=True,
         expose_headers=list(_EXPOSED),
     )
     app.add_middleware(RequestCounter)
     answer_with_problems(app)
+    add_accounts(app, use_cases, secure=public_url.startswith("https://"))
     add_songs(app, use_cases)
     add_audio(app, use_cases)
     add_minting(app, use_cases)

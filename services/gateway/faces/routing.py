@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from google.protobuf.message import Message
 
 from services.gateway.accounts import Accounts
+from services.gateway.faces.csrf import require_meant
 from services.gateway.faces.proto_models import json_of, model_of
 from services.gateway.models import Account
 
@@ -15,6 +16,7 @@ def caller_of(accounts: Accounts) -> Any:
     """The dependency that says who calls."""
 
     async def authenticate(request: Request) -> Account:
+        require_meant(request.method, request.headers, request.app.state.origins)
         return await accounts.authenticate(request.headers)
 
     return Depends(authenticate)

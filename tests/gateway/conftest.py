@@ -2,13 +2,19 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.gateway.v1.account_service_pb2_grpc import AccountServiceStub
+from deploy.local.chain import Chain
 from deploy.local.postgres import Database
+from services.common.channels import open_channel
+from services.common.settings import ServiceSettings
 from tests.gateway.mesh import CALL_S, Gateway, Mesh, mesh
+from tests.gateway.wallets import SITE
 
 
 @pytest.fixture
@@ -47,3 +53,18 @@ async def undisturbed(shared_pods: Mesh, shared: Gateway) -> AsyncIterator[None]
     for song in (await shared.grpc.ListSongs(pb.ListSongsRequest(), timeout=CALL_S)).songs:
         await shared.ended(song.id)
     shared_pods.music.forget()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def locked(shared_pods: Mesh, anvil: Chain) -> Gateway:
+    """A gateway that lets nobody in without credentials, on a chain that it can ask."""
+    return await shared_pods.open(
+        auth="accounts", site_url=SITE, chain_rpc_url=anvil.rpc_url, chain_id=anvil.chain_id
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def accounts(locked: Gateway) -> AsyncIterator[Any]:
+    channel = open_channel(f"127.0.0.1:{locked.settings.grpc_port}", ServiceSettings())
+    yield AccountServiceStub(channel)
+    await channel.close()

@@ -1,65 +1,20 @@
 """Signing in as a wallet does it: a real library's signatures, a contract on a real chain, both faces."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from eth_account.messages import _hash_eip191_message, encode_defunct
 
 from acesteps.gateway.v1 import account_service_pb2 as pb
 from acesteps.gateway.v1 import gateway_service_pb2 as gateway_pb
-from acesteps.gateway.v1.account_service_pb2_grpc import AccountServiceStub
 from deploy.local.chain import Chain
 from deploy.local.contract import call_rpc
-from services.common.channels import open_channel
-from services.common.errors import ServiceError, error_from_rpc
-from services.common.settings import ServiceSettings
 from tests.gateway.mesh import CALL_S, Gateway, Mesh, problem_of
-from tests.gateway.wallets import Wallet, siwe_text
-
-SITE = "https://studio.example"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def locked(shared_pods: Mesh, anvil: Chain) -> Gateway:
-    """A gateway that lets nobody in without credentials, on a chain that it can ask."""
-    return await shared_pods.open(
-        auth="accounts", site_url=SITE, chain_rpc_url=anvil.rpc_url, chain_id=anvil.chain_id
-    )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def accounts(locked: Gateway) -> AsyncIterator[Any]:
-    channel = open_channel(f"127.0.0.1:{locked.settings.grpc_port}", ServiceSettings())
-    yield AccountServiceStub(channel)
-    await channel.close()
-
+from tests.gateway.wallets import SITE, Wallet, bearer, nonce_of, refusal, signed_in, siwe_text
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-async def nonce_of(accounts: Any) -> pb.CreateNonceResponse:
-    return await accounts.CreateNonce(pb.CreateNonceRequest(), timeout=CALL_S)
-
-
-async def signed_in(accounts: Any, wallet: Wallet) -> pb.SignInResponse:
-    request = pb.SignInRequest(**wallet.answer(await nonce_of(accounts)))
-    return await accounts.SignIn(request, timeout=CALL_S)
-
-
-async def refusal(call: Any) -> ServiceError:
-    try:
-        await call
-    except Exception as error:
-        return error_from_rpc(error)
-    raise AssertionError("was not refused")
-
-
-def bearer(secret: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {secret}"),)
 
 
 async def test_a_wallet_signs_in_and_finds_its_account_again(accounts: Any) -> None:
@@ -260,9 +215,7 @@ async def test_a_cookie_is_no_credential_of_a_call(locked: Gateway) -> None:
     assert error.reason == "CREDENTIALS_MISSING"
 
 
-@pytest.mark.parametrize(
-    "header", ["Basic abc", "Bearer", "Bearer ", "Bearer nonsense", "Bearer ses_x", "Bearer ace_x"]
-)
+@pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer nonsense", "Bearer ses_x", "Bearer ace_x"])
 async def test_credentials_that_are_none_are_refused_also_in_development(
     locked: Gateway, shared: Gateway, header: str
 ) -> None:

@@ -8,8 +8,11 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from acesteps.gateway.v1 import account_service_pb2 as pb
+from services.common.errors import ServiceError, error_from_rpc
+from tests.gateway.mesh import CALL_S
 
-STATEMENT = "Sign in to AceSteps. This costs nothing and sends no transaction."
+# Of the page that wallets sign in to.
+SITE = "https://studio.example"
 
 
 def siwe_text(nonce: pb.CreateNonceResponse, address: str, **changed: Any) -> str:
@@ -42,3 +45,24 @@ class Wallet:
         """What is sent to sign in, or to link."""
         text = siwe_text(nonce, self.address, **changed)
         return {"message": text, "signature": self.sign(text)}
+
+
+async def nonce_of(accounts: Any) -> pb.CreateNonceResponse:
+    return await accounts.CreateNonce(pb.CreateNonceRequest(), timeout=CALL_S)
+
+
+async def signed_in(accounts: Any, wallet: Wallet) -> pb.SignInResponse:
+    request = pb.SignInRequest(**wallet.answer(await nonce_of(accounts)))
+    return await accounts.SignIn(request, timeout=CALL_S)
+
+
+async def refusal(call: Any) -> ServiceError:
+    try:
+        await call
+    except Exception as error:
+        return error_from_rpc(error)
+    raise AssertionError("was not refused")
+
+
+def bearer(secret: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {secret}"),)

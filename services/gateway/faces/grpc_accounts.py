@@ -1,10 +1,5 @@
 """The gRPC face of accounts: the generated servicer over the use cases."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import grpc
-
 from acesteps.gateway.v1 import account_service_pb2 as pb
 from acesteps.gateway.v1.account_service_pb2_grpc import (
     AccountServiceServicer,
@@ -12,17 +7,10 @@ from acesteps.gateway.v1.account_service_pb2_grpc import (
 )
 from services.common.server import GrpcService
 from services.gateway.accounts import secret_of
+from services.gateway.faces.calls import Context, credentials_of
 from services.gateway.faces.http_accounts import signed_in
 from services.gateway.models import Account
 from services.gateway.use_cases import UseCases
-
-Context = grpc.aio.ServicerContext[Any, Any]
-
-
-def credentials_of(context: Context) -> Mapping[str, str]:
-    """What a call's metadata says of who makes it. Cookies are browsers', and no call brings them."""
-    metadata = context.invocation_metadata() or ()
-    return {k: v for k, v in metadata if isinstance(v, str) and k != "cookie"}
 
 
 class AccountServicer(AccountServiceServicer):

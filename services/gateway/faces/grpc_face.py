@@ -5,9 +5,6 @@ Knows how a call says who makes it, and nothing else.
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
-
-import grpc
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.gateway.v1.gateway_service_pb2_grpc import (
@@ -16,10 +13,9 @@ from acesteps.gateway.v1.gateway_service_pb2_grpc import (
 )
 from services.common.server import GrpcService
 from services.gateway import metrics
+from services.gateway.faces.calls import Context, credentials_of
 from services.gateway.models import Account
 from services.gateway.use_cases import UseCases
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class GatewayServicer(GatewayServiceServicer):
@@ -67,8 +63,7 @@ class GatewayServicer(GatewayServiceServicer):
         return await self._minting.mint(await self._account(context), request)
 
     async def _account(self, context: Context) -> Account:
-        metadata = context.invocation_metadata() or ()
-        return await self._accounts.authenticate({k: v for k, v in metadata if isinstance(v, str)})
+        return await self._accounts.authenticate(credentials_of(context))
 
 
 def grpc_service(use_cases: UseCases) -> GrpcService:

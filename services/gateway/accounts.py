@@ -13,7 +13,7 @@ from services.gateway.identity.identities import Identities
 from services.gateway.models import Account, Scope
 
 # Fixed, so that songs survive a restart.
-DEVELOPMENT_ACCOUNT = Account(UUID("ace57e95-0000-4000-8000-000000000001"))
+DEVELOPMENT_ACCOUNT = Account(UUID("ace57e95-0000-4000-8000-000000000001"), operator=True)
 # With a service's credential: the account on whose behalf it calls.
 ON_BEHALF_OF = "acesteps-account"
 COOKIE = "acesteps_session"
@@ -62,7 +62,7 @@ class Accounts:
         if account_id is None or await self._identities.tier_of(account_id) is None:
             limit = "the id of an account (UUID)"
             raise InvalidField("REQUIRED", ON_BEHALF_OF, "a service says for whom it calls", limit=limit)
-        return Account(account_id, scopes=frozenset(Scope), in_session=False)
+        return Account(account_id, scopes=frozenset(Scope), in_session=False, operator=holder.operator)
 
 
 def secret_of(credentials: Mapping[str, str]) -> str | None:

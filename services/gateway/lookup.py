@@ -13,6 +13,7 @@ from services.gateway.models import Account, AudioFormat, PermitFormat, Song
 from services.gateway.store import Store
 
 SONG_ID_LIMIT = "the id of a song of yours (UUID)"
+BATCH_ID_LIMIT = "the id of a batch of yours (UUID)"
 
 _Format = TypeVar("_Format", AudioFormat, PermitFormat)
 
@@ -55,6 +56,27 @@ def song_not_found(song_id: str, field: str = "song_id") -> NotFound:
         "SONG_NOT_FOUND",
         "there is no such song",
         metadata={"field": field, "limit": SONG_ID_LIMIT, "song_id": song_id},
+    )
+
+
+def id_of_batch(batch_id: str) -> UUID:
+    """Raises InvalidField (REQUIRED) for none, NotFound (BATCH_NOT_FOUND) for what cannot be a batch's id."""
+    if not batch_id:
+        raise InvalidField("REQUIRED", "batch_id", "batch_id is missing", limit=BATCH_ID_LIMIT)
+    try:
+        found = UUID(batch_id)
+    except ValueError:
+        raise batch_not_found(batch_id[:64]) from None
+    if str(found) != batch_id:
+        raise batch_not_found(batch_id[:64])
+    return found
+
+
+def batch_not_found(batch_id: str) -> NotFound:
+    return NotFound(
+        "BATCH_NOT_FOUND",
+        "there is no such batch",
+        metadata={"field": "batch_id", "limit": BATCH_ID_LIMIT, "batch_id": batch_id},
     )
 
 

@@ -60,6 +60,8 @@ class Account:
     scopes: frozenset[Scope] | None = None
     # whether a person signed in, rather than a program with a key
     in_session: bool = True
+    # whether it is one of those who run the platform
+    operator: bool = False
 
     def require(self, scope: Scope) -> None:
         """Raises PermissionDenied (SCOPE_MISSING) for a key that was not given this."""
@@ -74,6 +76,11 @@ class Account:
         """Raises PermissionDenied (SESSION_REQUIRED) for what is no key's to do."""
         if not self.in_session:
             raise PermissionDenied("SESSION_REQUIRED", "sign in for this; a key is not enough")
+
+    def require_operator(self) -> None:
+        """Raises PermissionDenied (NOT_AN_OPERATOR)."""
+        if not self.operator:
+            raise PermissionDenied("NOT_AN_OPERATOR", "this is for operators of the platform")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +139,7 @@ class Song:
     favourite: bool
     hidden: bool
     share_token: str | None
+    deleted_at: datetime | None
     state: State
     attempt: int
     failures: int

@@ -16,11 +16,13 @@ from services.common.channels import open_channel
 from services.common.migrations import MigrationError, migrate, why_not_open
 from services.common.server import GrpcService, Health, StartError
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT, Accounts
+from services.gateway.arranging import Arranging
 from services.gateway.audio.listening import Listening
 from services.gateway.chain import open_chain
 from services.gateway.database import SCHEMA, Database, DatabaseUnavailable, open_database
 from services.gateway.faces.grpc_accounts import account_service
 from services.gateway.faces.grpc_face import grpc_service
+from services.gateway.faces.grpc_operator import operator_service
 from services.gateway.faces.http_face import create_app
 from services.gateway.faces.http_server import serve_http
 from services.gateway.identity.identities import Identities
@@ -31,7 +33,10 @@ from services.gateway.minting.use_cases import Minting
 from services.gateway.models import Song
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
+from services.gateway.operating import Operating
 from services.gateway.settings import GatewaySettings
+from services.gateway.sharing import Sharing
+from services.gateway.shelf import Shelf
 from services.gateway.songs import Songs
 from services.gateway.store import Store
 from services.gateway.use_cases import UseCases
@@ -72,7 +77,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         for target in (settings.lyrics_target, settings.music_target, settings.signer_target)
     ]
     lyricist = Lyricist(lyrics)
-    identities = Identities(database)
+    identities, shelf = Identities(database), Shelf(database)
     chain_url = settings.chain_rpc_url
     chain = await stack.enter_async_context(open_chain(chain_url.get_secret_value())) if chain_url else None
     signing_in = SigningIn(
@@ -84,6 +89,9 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         identity=AccountUseCases(identities, signing_in),
         songs=Songs(store, notices, lyricist, health.draining),
         listening=Listening(store, objects, notices, health.draining),
+        arranging=Arranging(store, shelf, settings.public_url),
+        sharing=Sharing(shelf, objects, settings.public_url),
+        operating=Operating(shelf),
         minting=Minting(store, objects, Saver(store, objects, signer), settings.contract_abi_file),
     )
 
@@ -139,7 +147,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         )
     )
     _log.info("serving HTTP", extra={"http": f"{settings.http_host}:{port}", "url": settings.public_url})
-    return [grpc_service(use_cases), account_service(use_cases)]
+    return [grpc_service(use_cases), account_service(use_cases), operator_service(use_cases)]
 
 
 async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> tuple[Database, Database]:

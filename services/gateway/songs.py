@@ -13,16 +13,16 @@ from services.gateway.audio.download import require_done
 from services.gateway.creation import new_song
 from services.gateway.database import patiently
 from services.gateway.edits import LONGEST_CHAIN
-from services.gateway.lookup import id_of_song, song_of_account
+from services.gateway.lookup import id_of_batch, id_of_song, song_of_account
 from services.gateway.messages import finding_message, song_message
-from services.gateway.models import Account, Song, State
+from services.gateway.models import Account, Scope, Song, State
 from services.gateway.notices import Notices
-from services.gateway.pages import page_token, read_page_token
+from services.gateway.pages import page_size_of, page_token, read_page_token
 from services.gateway.review import LONGEST_PROMPT, admit, checked_text, review
-from services.gateway.store import Store
+from services.gateway.store import Filter, Store
 from services.gateway.work.lyricist import Lyricist
 
-DEFAULT_PAGE, LARGEST_PAGE = 20, 100
+LONGEST_QUERY = 200
 
 
 class Songs:
@@ -33,18 +33,26 @@ class Songs:
         self._draining = draining
 
     async def review(self, account: Account, request: pb.ReviewPromptRequest) -> pb.ReviewPromptResponse:
+        account.require(Scope.READ)
         findings = review(checked_text("prompt", request.prompt, LONGEST_PROMPT, required=True))
         return pb.ReviewPromptResponse(
             allowed=not any(f.refuses for f in findings), findings=map(finding_message, findings)
         )
 
     async def create(self, account: Account, request: pb.CreateSongRequest) -> pb.CreateSongResponse:
+        account.require(Scope.WRITE)
         source = await self._source(account, request) if request.source_song_id else None
         new = new_song(account, request, source)
         findings = admit(new.prompt)
         if request.lyrics:
             await self._lyricist.check(new.given_lyrics, new.duration_s)
         song = await self._store.create(new)
+        if song.deleted_at is not None:
+            raise AlreadyExists(
+                "SONG_DELETED",
+                "request_id was used for a song that is deleted",
+                metadata={"field": "request_id", "song_id": str(song.id)},
+            )
         if song.request_digest != new.request_digest:
             raise AlreadyExists(
                 "REQUEST_ID_REUSED",
@@ -54,22 +62,21 @@ class Songs:
         return pb.CreateSongResponse(song=song_message(song), findings=map(finding_message, findings))
 
     async def get(self, account: Account, request: pb.GetSongRequest) -> pb.GetSongResponse:
+        account.require(Scope.READ)
         return pb.GetSongResponse(
             song=song_message(await song_of_account(self._store, account, request.song_id))
         )
 
     async def list(self, account: Account, request: pb.ListSongsRequest) -> pb.ListSongsResponse:
-        size = request.page_size or DEFAULT_PAGE
-        if size > LARGEST_PAGE:
-            raise InvalidField(
-                "OUT_OF_RANGE", "page_size", f"page_size is {size}", limit=f"1 to {LARGEST_PAGE}"
-            )
-        after = read_page_token(request.page_token) if request.page_token else None
-        songs = await self._store.page(account.id, size + 1, after)
+        account.require(Scope.READ)
+        size, wanted = page_size_of(request.page_size), _filter(request)
+        of_list = repr(wanted).encode()
+        after = read_page_token(request.page_token, of_list) if request.page_token else None
+        songs = await self._store.page(account.id, wanted, size + 1, after)
         page, more = songs[:size], len(songs) > size
         return pb.ListSongsResponse(
             songs=map(song_message, page),
-            next_page_token=page_token(page[-1].created_at, page[-1].id) if more else "",
+            next_page_token=page_token(page[-1].created_at, page[-1].id, of_list) if more else "",
         )
 
     async def watch(
@@ -80,6 +87,7 @@ class Songs:
         Raises:
             Unavailable: this replica is draining; ask another with the last revision seen.
         """
+        account.require(Scope.READ)
         seen = request.after_revision
         song_id = id_of_song(request.song_id)
         with self._notices.subscribe(song_id, *State) as news:
@@ -95,6 +103,7 @@ class Songs:
                 await news.wait()
 
     async def cancel(self, account: Account, request: pb.CancelSongRequest) -> pb.CancelSongResponse:
+        account.require(Scope.WRITE)
         await self._store.cancel(account.id, id_of_song(request.song_id))
         return pb.CancelSongResponse(
             song=song_message(await song_of_account(self._store, account, request.song_id))
@@ -117,3 +126,24 @@ class Songs:
                 metadata={"field": "source_song_id", "limit": limit},
             )
         return source
+
+
+def _filter(request: pb.ListSongsRequest) -> Filter:
+    """Raises InvalidField: states, query; NotFound: batch_id."""
+    known = {pb.SongState.Value(f"SONG_STATE_{state}"): state for state in State}
+    for index, number in enumerate(request.states):
+        if number not in known:
+            raise InvalidField(
+                "UNKNOWN_VALUE",
+                f"states[{index}]",
+                f"state {number} is not one that songs have",
+                limit=", ".join(f"SONG_STATE_{state}" for state in State),
+            )
+    query = checked_text("query", request.query, LONGEST_QUERY)
+    return Filter(
+        states=tuple(sorted({known[number] for number in request.states})),
+        words=tuple(query.split()),
+        favourite=request.favourite if request.HasField("favourite") else None,
+        hidden=request.hidden,
+        batch_id=id_of_batch(request.batch_id) if request.batch_id else None,
+    )

@@ -3,6 +3,7 @@
 Knows nothing of workers (that is `queue`) and of nobody's rights: the account is part of every statement.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
@@ -18,11 +19,28 @@ _PERMIT = tuple(f.name for f in fields(Permit))
 SONG_COLUMNS = ", ".join(f.name for f in fields(Song))
 
 
+def _contains(word: str) -> str:
+    """The pattern of LIKE for whatever has `word` in it."""
+    return "%" + re.sub(r"[\\%_]", r"\\\g<0>", word) + "%"
+
+
 def song_of(row: Mapping[str, Any]) -> Song:
     values = dict(row.items())
     values["state"] = State(values["state"])
     values["instruments"] = tuple(values["instruments"])
     return Song(**values)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which songs a list has. Empty and None: any."""
+
+    states: tuple[State, ...] = ()
+    # each in the title or in the prompt, in any case
+    words: tuple[str, ...] = ()
+    favourite: bool | None = None
+    hidden: bool = False
+    batch_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -82,14 +100,20 @@ class Store:
         )
         return [row["envelope"] for row in rows]
 
-    async def page(self, account_id: UUID, limit: int, after: tuple[datetime, UUID] | None) -> list[Song]:
+    async def page(
+        self, account_id: UUID, wanted: Filter, limit: int, after: tuple[datetime, UUID] | None
+    ) -> list[Song]:
         """At most `limit` songs, newest first, those after `after` (creation time, id) in that order."""
         moment, song_id = after if after else (None, None)
         rows = await self._database.rows(
-            f"SELECT {SONG_COLUMNS} FROM songs WHERE account_id = $1 AND deleted_at IS NULL"
+            f"SELECT {SONG_COLUMNS} FROM songs WHERE account_id = $1 AND deleted_at IS NULL AND hidden = $5"
             " AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))"
+            " AND (cardinality($6::text[]) = 0 OR state = ANY ($6))"
+            " AND ($7::boolean IS NULL OR favourite = $7) AND ($8::uuid IS NULL OR batch_id = $8)"
+            " AND concat(title, chr(10), prompt) ILIKE ALL ($9::text[])"
             " ORDER BY created_at DESC, id DESC LIMIT $4",
-            account_id, moment, song_id, limit,
+            account_id, moment, song_id, limit, wanted.hidden, list(wanted.states), wanted.favourite,
+            wanted.batch_id, list(map(_contains, wanted.words)),
         )  # fmt: skip
         return [song_of(row) for row in rows]
 
@@ -141,6 +165,22 @@ class Store:
             [p.cid for p in pins], [p.object_key for p in pins],
             [p.media_type for p in pins], [p.bytes for p in pins],
         )  # fmt: skip
+
+    async def ask_permit(self, song_id: UUID) -> bool:
+        """Notes that a permit is asked for, after which the song stays. False if it is deleted already."""
+        return bool(
+            await self._database.value(
+                "UPDATE songs SET permit_asked_at = coalesce(permit_asked_at, now())"
+                " WHERE id = $1 AND deleted_at IS NULL RETURNING true",
+                song_id,
+            )
+        )
+
+    async def no_permit(self, song_id: UUID) -> None:
+        """Notes that it was refused, and that none was given before."""
+        await self._database.value(
+            "UPDATE songs SET permit_asked_at = NULL WHERE id = $1 AND saved_at IS NULL", song_id
+        )
 
     async def save(self, song_id: UUID, permit: Permit) -> None:
         """Records the permit, and with it that the song is saved."""

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 from services.gateway.accounts import Accounts
+from services.gateway.arranging import Arranging
 from services.gateway.audio.listening import Listening
 from services.gateway.identity.signing_in import SigningIn
 from services.gateway.identity.use_cases import AccountUseCases
 from services.gateway.minting.use_cases import Minting
+from services.gateway.operating import Operating
+from services.gateway.sharing import Sharing
 from services.gateway.songs import Songs
 
 
@@ -18,3 +21,6 @@ class UseCases:
     songs: Songs
     listening: Listening
     minting: Minting
+    arranging: Arranging
+    sharing: Sharing
+    operating: Operating

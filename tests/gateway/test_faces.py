@@ -325,8 +325,12 @@ async def test_the_docs_show_every_tag_once_and_code_as_code(shared: Gateway, tm
         stdout=asyncio.subprocess.PIPE,
     )
     shown = json.loads((await process.communicate())[0])
+    operations = [
+        o for path in json.loads((tmp_path / "api").read_text())["paths"].values() for o in path.values()
+    ]
+    tags = [tag for operation in operations for tag in operation["tags"]]
     headings = [text for tag, text in shown if tag == "h2"]
-    assert headings == ["prompts", "songs", "audio", "mint", "health", "Messages"]
+    assert headings == [*dict.fromkeys(tags), "Messages"]
     assert ["code", "acesteps.gateway.v1.GatewayService"] in shown
     assert ["code", "/v1/songs/{song_id}/mint"] in shown
     assert not [text for _, text in shown if "`" in text]

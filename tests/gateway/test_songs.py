@@ -10,7 +10,7 @@ import pytest
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.gateway.database import open_database
 from services.gateway.models import Account
-from services.gateway.store import Store
+from services.gateway.store import Filter, Store
 from tests.gateway.mesh import CALL_S, CREATOR, Gateway, Mesh, eventually
 from tests.gateway.pods import LINES, Script, rendered
 
@@ -93,7 +93,7 @@ async def test_a_request_id_belongs_to_its_account(shared_pods: Mesh, shared: Ga
     async with open_database(shared_pods.environment["database_url"], connections=1) as database:
         stranger = Account(id=uuid4())
         assert await Store(database).get(stranger.id, UUID(mine.id)) is None
-        assert await Store(database).page(stranger.id, 10, None) == []
+        assert await Store(database).page(stranger.id, Filter(), 10, None) == []
 
 
 async def test_a_watcher_sees_every_stage_and_then_the_end(shared_pods: Mesh, shared: Gateway) -> None:

@@ -10,7 +10,7 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.gateway.audio.download import Download, open_download
 from services.gateway.audio.relay import Audio, Relay, past_the_end
 from services.gateway.lookup import AUDIO_FORMATS, chosen, id_of_song, song_of_account
-from services.gateway.models import Account, AudioFormat, Song
+from services.gateway.models import Account, AudioFormat, Scope, Song
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
 from services.gateway.store import Store
@@ -28,6 +28,7 @@ class Listening:
 
     async def stream(self, account: Account, request: pb.StreamAudioRequest) -> Audio:
         """Audio from an offset on. See Relay for what it raises; InvalidField for an unknown format."""
+        account.require(Scope.READ)
         song_id = id_of_song(request.song_id)
         audio_format = chosen(request.format, AUDIO_FORMATS, "mp3, wav or flac")
         if request.offset > LARGEST_OFFSET:
@@ -40,9 +41,18 @@ class Listening:
             async for response in audio:
                 yield response
 
+    async def shared(self, song: Song, request: pb.StreamAudioRequest) -> Audio:
+        """The audio of a shared song, which is done, from an offset on. Raises as `stream`."""
+        audio_format = chosen(request.format, AUDIO_FORMATS, "mp3, wav or flac")
+        file = self._relay.file(song.account_id, song.id, audio_format, request.offset, request.attempt)
+        async with aclosing(file) as audio:
+            async for response in audio:
+                yield response
+
     async def download(
         self, account: Account, song_id: str, audio_format: AudioFormat
     ) -> tuple[Song, Download]:
         """A finished song as a file of which any byte range can be read. Raises as `open_download`."""
+        account.require(Scope.READ)
         song = await song_of_account(self._store, account, song_id)
         return song, await open_download(song, audio_format, self._objects)

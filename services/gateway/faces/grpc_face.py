@@ -22,6 +22,7 @@ class GatewayServicer(GatewayServiceServicer):
     def __init__(self, use_cases: UseCases) -> None:
         self._accounts, self._songs = use_cases.accounts, use_cases.songs
         self._listening, self._minting = use_cases.listening, use_cases.minting
+        self._arranging, self._sharing = use_cases.arranging, use_cases.sharing
 
     async def ReviewPrompt(
         self, request: pb.ReviewPromptRequest, context: Context
@@ -47,14 +48,40 @@ class GatewayServicer(GatewayServiceServicer):
     async def StreamAudio(
         self, request: pb.StreamAudioRequest, context: Context
     ) -> AsyncGenerator[pb.StreamAudioResponse]:
-        account = await self._account(context)
+        if request.share_token:
+            opened = self._listening.shared(await self._sharing.song(request.share_token), request)
+        else:
+            opened = self._listening.stream(await self._account(context), request)
         with metrics.LISTENERS.labels("grpc").track_inprogress():
-            async with aclosing(self._listening.stream(account, request)) as audio:
+            async with aclosing(opened) as audio:
                 async for response in audio:
                     yield response
 
     async def CancelSong(self, request: pb.CancelSongRequest, context: Context) -> pb.CancelSongResponse:
         return await self._songs.cancel(await self._account(context), request)
+
+    async def UpdateSong(self, request: pb.UpdateSongRequest, context: Context) -> pb.UpdateSongResponse:
+        return await self._arranging.update(await self._account(context), request)
+
+    async def RetrySong(self, request: pb.RetrySongRequest, context: Context) -> pb.RetrySongResponse:
+        return await self._arranging.retry(await self._account(context), request)
+
+    async def DeleteSong(self, request: pb.DeleteSongRequest, context: Context) -> pb.DeleteSongResponse:
+        return await self._arranging.delete(await self._account(context), request)
+
+    async def ShareSong(self, request: pb.ShareSongRequest, context: Context) -> pb.ShareSongResponse:
+        return await self._arranging.share(await self._account(context), request)
+
+    async def UnshareSong(self, request: pb.UnshareSongRequest, context: Context) -> pb.UnshareSongResponse:
+        return await self._arranging.unshare(await self._account(context), request)
+
+    async def GetFamily(self, request: pb.GetFamilyRequest, context: Context) -> pb.GetFamilyResponse:
+        return await self._arranging.family(await self._account(context), request)
+
+    async def GetSharedSong(
+        self, request: pb.GetSharedSongRequest, context: Context
+    ) -> pb.GetSharedSongResponse:
+        return await self._sharing.get(request)
 
     async def SaveSong(self, request: pb.SaveSongRequest, context: Context) -> pb.SaveSongResponse:
         return await self._minting.save(await self._account(context), request)

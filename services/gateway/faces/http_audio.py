@@ -20,6 +20,10 @@ from services.gateway.use_cases import UseCases
 # Of a song's attempt that the body's bytes belong to; a listener that resumes gives it back.
 ATTEMPT_HEADER = "Acesteps-Attempt"
 
+FormatQuery = Annotated[
+    str, Query(alias="format", json_schema_extra={"enum": [f.value for f in AudioFormat]})
+]
+
 
 def add_audio(app: FastAPI, use_cases: UseCases) -> None:
     caller, listening = caller_of(use_cases.accounts), use_cases.listening
@@ -30,9 +34,7 @@ def add_audio(app: FastAPI, use_cases: UseCases) -> None:
         request: Request,
         account: Annotated[Account, caller],
         song_id: str,
-        audio_format: Annotated[
-            str, Query(alias="format", json_schema_extra={"enum": [f.value for f in AudioFormat]})
-        ] = AudioFormat.MP3,
+        audio_format: FormatQuery = AudioFormat.MP3,
         offset: Annotated[int, Query(ge=0, le=2**64 - 1)] = 0,
         attempt: Annotated[int, Query(ge=0, le=2**32 - 1)] = 0,
     ) -> Response:
@@ -43,9 +45,7 @@ def add_audio(app: FastAPI, use_cases: UseCases) -> None:
         a song, the body breaks off, and what was received is to be dropped. `offset` with `attempt` (from
         the header `Acesteps-Attempt`) goes on where a broken connection stopped.
         """
-        if audio_format not in list(AudioFormat):
-            raise InvalidField("UNKNOWN_VALUE", "format", "format is not known", limit="mp3, wav or flac")
-        wanted = AudioFormat(audio_format)
+        wanted = audio_format_of(audio_format)
         try:
             song, download = await listening.download(account, song_id, wanted)
         except FailedPrecondition as error:
@@ -57,7 +57,7 @@ def add_audio(app: FastAPI, use_cases: UseCases) -> None:
                 return head
         else:
             if not offset and attempt in (0, song.attempt):
-                return file_response(request, download, _file_headers(song, wanted))
+                return file_response(request, download, file_headers(song, wanted))
         asked = pb.StreamAudioRequest(
             song_id=song_id, format=_FORMATS[wanted], offset=offset, attempt=attempt
         )
@@ -75,7 +75,14 @@ _FORMATS = {
 }
 
 
-def _file_headers(song: Song, audio_format: AudioFormat) -> dict[str, str]:
+def audio_format_of(text: str) -> AudioFormat:
+    """Raises InvalidField (UNKNOWN_VALUE)."""
+    if text not in list(AudioFormat):
+        raise InvalidField("UNKNOWN_VALUE", "format", "format is not known", limit="mp3, wav or flac")
+    return AudioFormat(text)
+
+
+def file_headers(song: Song, audio_format: AudioFormat) -> dict[str, str]:
     name = f"{song.title}.{audio_format}"
     plain = re.sub(r"[^\w .,()!&+-]", "_", name, flags=re.ASCII)
     return {

@@ -15,9 +15,11 @@ from services.common.errors import Unavailable
 from services.common.server import Health
 from services.gateway.faces.csrf import origin_of
 from services.gateway.faces.http_accounts import add_accounts
+from services.gateway.faces.http_arranging import add_arranging
 from services.gateway.faces.http_audio import ATTEMPT_HEADER, add_audio
 from services.gateway.faces.http_limits import BodyLimit, RequestCounter
 from services.gateway.faces.http_minting import add_minting
+from services.gateway.faces.http_operator import add_operator
 from services.gateway.faces.http_songs import add_songs
 from services.gateway.faces.problems import Problem, answer_with_problems
 from services.gateway.use_cases import UseCases
@@ -57,7 +59,9 @@ def create_app(
     add_accounts(app, use_cases, secure=public_url.startswith("https://"))
     add_songs(app, use_cases)
     add_audio(app, use_cases)
+    add_arranging(app, use_cases)
     add_minting(app, use_cases)
+    add_operator(app, use_cases)
     _add_health(app, health)
     return app
 

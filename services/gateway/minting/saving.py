@@ -60,7 +60,14 @@ class Saver:
         if not song.metadata_cid:
             await self._pin(song)
             song = await self._reread(song)
-        await self._store.save(song.id, await self._permit(song, permit_format))
+        if not await self._store.ask_permit(song.id):
+            raise song_not_found(str(song.id))
+        try:
+            permit = await self._permit(song, permit_format)
+        except FailedPrecondition:  # by the signer's rule: none was given
+            await self._store.no_permit(song.id)
+            raise
+        await self._store.save(song.id, permit)
         return await self._reread(song)
 
     async def _pin(self, song: Song) -> None:

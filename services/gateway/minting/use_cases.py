@@ -15,7 +15,7 @@ from services.gateway.lookup import PERMIT_FORMATS, chosen, song_of_account
 from services.gateway.messages import ipfs_uri, permit_message, song_message
 from services.gateway.minting.mint import MintFunctions
 from services.gateway.minting.saving import Saver, permit_has_expired
-from services.gateway.models import Account
+from services.gateway.models import Account, Scope
 from services.gateway.objects import Objects
 from services.gateway.store import Store
 
@@ -30,6 +30,7 @@ class Minting:
         self._store, self._objects, self._saver, self._abi_file = store, objects, saver, abi_file
 
     async def save(self, account: Account, request: pb.SaveSongRequest) -> pb.SaveSongResponse:
+        account.require(Scope.MINT)
         permit_format = chosen(request.format, PERMIT_FORMATS, "EIP712 or PACKED")
         song = await self._saver.save(
             await song_of_account(self._store, account, request.song_id), permit_format
@@ -37,6 +38,7 @@ class Minting:
         return pb.SaveSongResponse(song=song_message(song), permit=permit_message(song))
 
     async def mint(self, account: Account, request: pb.GetMintRequest) -> pb.GetMintResponse:
+        account.require(Scope.MINT)
         song = await song_of_account(self._store, account, request.song_id)
         if song.saved_at is None:
             raise FailedPrecondition("NOT_SAVED", "the song is not saved; save it first")

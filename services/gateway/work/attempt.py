@@ -130,8 +130,10 @@ class Attempt:
         else:
             words = await self._lyricist.words_for(self._song, self._journal.tell)
             title = self._song.title or title_of_words(words) or self._wordless_title()
-            song, document = replace(self._song, title=title), words.SerializeToString(deterministic=True)
-            await self._queue.insist(lambda: self._queue.write_lyrics(*self._key, document, title))
+            document = words.SerializeToString(deterministic=True)
+            # A name that it was given meanwhile stays.
+            kept = await self._queue.insist(lambda: self._queue.write_lyrics(*self._key, document, title))
+            song = replace(self._song, title=kept)
         return await self._renderer.render(song, words, self._journal.tell, self._hear)
 
     def _wordless_title(self) -> str:

@@ -6,6 +6,7 @@ raises LeaseLost: a stalled worker's late word is never heard.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import astuple, dataclass, fields
+from typing import Any, TypeVar
 from uuid import UUID
 
 from services.gateway.database import Database, DatabaseUnavailable, patiently
@@ -13,6 +14,8 @@ from services.gateway.models import Chunk, Progress, Result, Song
 from services.gateway.store import SONG_COLUMNS, song_of
 
 LONGEST_BACKOFF_S = 60.0
+
+T = TypeVar("T")
 
 _RESULT = tuple(f.name for f in fields(Result))
 _HELD = "id = $1 AND attempt = $2 AND state = 'RUNNING'"
@@ -58,13 +61,13 @@ class Queue:
         self._database = database
         self.limits = limits
 
-    async def insist(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Repeats `write` while the database is away, as long as the lease could still be good.
 
         Raises LeaseLost when it cannot, and whatever else `write` raises.
         """
         try:
-            await patiently(write, self.limits.lease_s)
+            return await patiently(write, self.limits.lease_s)
         except DatabaseUnavailable:
             raise LeaseLost from None
 
@@ -138,13 +141,16 @@ class Queue:
         if not whole:
             raise ChunksLost
 
-    async def write_lyrics(self, song_id: UUID, attempt: int, lyrics: bytes, title: str) -> None:
-        """Keeps the words, for this attempt and those after it. Raises LeaseLost."""
-        await self._held(
-            "UPDATE songs SET lyrics = $3, title = $4, revision = revision + 1,"
-            f" lease_expires_at = now() + make_interval(secs => $5) WHERE {_HELD} RETURNING id",
+    async def write_lyrics(self, song_id: UUID, attempt: int, lyrics: bytes, title: str) -> str:
+        """Keeps the words, for this attempt and those after it, and the title, unless the song was given one
+        meanwhile; returns the title that it has. Raises LeaseLost."""
+        kept: str = await self._held(
+            "UPDATE songs SET lyrics = $3, title = CASE WHEN title = '' THEN $4 ELSE title END,"
+            " revision = revision + 1, lease_expires_at = now() + make_interval(secs => $5)"
+            f" WHERE {_HELD} RETURNING title",
             song_id, attempt, lyrics, title, self.limits.lease_s,
         )  # fmt: skip
+        return kept
 
     async def finish(self, song_id: UUID, attempt: int, result: Result) -> None:
         """The song is done and its objects are stored. Raises LeaseLost."""
@@ -209,6 +215,8 @@ class Queue:
         )  # fmt: skip
         return [row["id"] for row in rows]
 
-    async def _held(self, sql: str, *arguments: object) -> None:
-        if await self._database.value(sql, *arguments) is None:
+    async def _held(self, sql: str, *arguments: object) -> Any:
+        """What the statement returns. Raises LeaseLost."""
+        if (found := await self._database.value(sql, *arguments)) is None:
             raise LeaseLost
+        return found

@@ -33,7 +33,9 @@ class Sources:
         if (source_id := song.source_song_id) is None:
             return
         source = await patiently(lambda: self._store.get(song.account_id, source_id))
-        if source is None or source.state_sha256 is None or source.master_sha256 is None:
+        if source is None:
+            raise FailedPrecondition("SOURCE_MISSING", "the song that is to be changed was deleted")
+        if source.state_sha256 is None or source.master_sha256 is None:
             raise Internal("RESULT_MISSING", "the source of the edit has no result")
         for envelope in await patiently(lambda: self._store.chain(source_id)):
             yield music_pb.GenerateSongRequest(envelope=envelope)

@@ -83,8 +83,9 @@ class Arranging:
         members = await self._shelf.family(account.id, id_of_song(request.song_id))
         if not members:
             raise song_not_found(request.song_id)
+        told = sorted(members[:LARGEST_FAMILY], key=lambda member: (member.created_at, member.id))
         return pb.GetFamilyResponse(
-            members=map(_member_message, members[:LARGEST_FAMILY]), truncated=len(members) > LARGEST_FAMILY
+            members=map(_member_message, told), truncated=len(members) > LARGEST_FAMILY
         )
 
 

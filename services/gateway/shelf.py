@@ -128,8 +128,8 @@ class Shelf:
         return None if row is None else song_of(row)
 
     async def family(self, account_id: UUID, song_id: UUID) -> list[Member]:
-        """The first song that this one comes from and all that was made from that, by creation; at most one
-        more than LARGEST_FAMILY, among them all that the song comes from. Empty for no song."""
+        """All that the song comes from, then all else that was made from the first of them, by creation; at
+        most one more than LARGEST_FAMILY. Empty for no song."""
         rows = await self._database.rows(
             "WITH RECURSIVE up AS ("
             f"  SELECT id, source_song_id FROM songs WHERE {_MINE}"
@@ -137,11 +137,9 @@ class Shelf:
             "), down AS ("
             "  SELECT id FROM up WHERE source_song_id IS NULL"
             "  UNION ALL SELECT s.id FROM songs s JOIN down ON s.source_song_id = down.id"
-            "), nearest AS ("
-            "  SELECT s.* FROM songs s JOIN down USING (id)"
-            "  ORDER BY s.id IN (SELECT id FROM up) DESC, s.created_at, s.id LIMIT $3"
             ") SELECT id, source_song_id, edit, title, state, duration_s, created_at, favourite,"
-            "  deleted_at IS NOT NULL AS deleted FROM nearest ORDER BY created_at, id",
+            "  deleted_at IS NOT NULL AS deleted FROM songs JOIN down USING (id)"
+            "  ORDER BY id IN (SELECT id FROM up) DESC, created_at, id LIMIT $3",
             song_id, account_id, LARGEST_FAMILY + 1,
         )  # fmt: skip
         return [Member(**{**row, "state": State(row["state"])}) for row in rows]

@@ -136,7 +136,8 @@ async def test_a_large_family_is_cut_but_never_its_line(shared_pods: Mesh, share
         "INSERT INTO songs (id, state, account_id, request_digest, prompt, title, given_lyrics, language,"
         " instrumental, duration_s, seed, creator_address, reveal_prompt, source_song_id, edit, created_at)"
         " SELECT gen_random_uuid(), 'CANCELLED', account_id, '', '', '', '', '', true, 5, 1, '', false,"
-        " source_song_id, edit, created_at - interval '1 s' FROM songs, generate_series(1, 1100) WHERE id = $1",
+        " source_song_id, edit, created_at - interval '1 s' FROM songs, generate_series(1, 1100)"
+        " WHERE id = $1",
         UUID(leaf.id),
     )
     family = await shared.grpc.GetFamily(pb.GetFamilyRequest(song_id=leaf.id), timeout=CALL_S)

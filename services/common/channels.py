@@ -34,18 +34,23 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 
 
-def open_channel(target: str, settings: ServiceSettings) -> grpc.aio.Channel:
+def open_channel(target: str, settings: ServiceSettings, *, server_name: str = "") -> grpc.aio.Channel:
     """A channel to `target` ("host:port" or "dns:///name:port"); close it when done.
+
+    `server_name`: the name that the server's certificate has to have, where it is not the target's.
 
     Raises:
         OSError, ValueError: the TLS files cannot be used.
     """
+    options = _OPTIONS
+    if server_name:
+        options += (("grpc.ssl_target_name_override", server_name), ("grpc.default_authority", server_name))
     if settings.tls is None:
-        return grpc.aio.insecure_channel(target, options=_OPTIONS, interceptors=_interceptors())
+        return grpc.aio.insecure_channel(target, options=options, interceptors=_interceptors())
 
     def secure(identity: Identity) -> grpc.aio.Channel:
         credentials = channel_credentials(identity)
-        return grpc.aio.secure_channel(target, credentials, options=_OPTIONS, interceptors=_interceptors())
+        return grpc.aio.secure_channel(target, credentials, options=options, interceptors=_interceptors())
 
     return RenewingChannel(IdentityFiles(settings.tls), secure)
 

@@ -11,9 +11,10 @@ from services.common.errors import InvalidField, Unauthenticated
 from services.gateway.identity.credentials import API_KEY, SERVICE, SESSION, kept
 from services.gateway.identity.identities import Identities
 from services.gateway.models import Account, Scope
+from services.gateway.tiers import DEVELOPMENT
 
 # Fixed, so that songs survive a restart.
-DEVELOPMENT_ACCOUNT = Account(UUID("ace57e95-0000-4000-8000-000000000001"), operator=True)
+DEVELOPMENT_ACCOUNT = Account(UUID("ace57e95-0000-4000-8000-000000000001"), tier=DEVELOPMENT, operator=True)
 # With a service's credential: the account on whose behalf it calls.
 ON_BEHALF_OF = "acesteps-account"
 COOKIE = "acesteps_session"
@@ -49,7 +50,7 @@ class Accounts:
         if holder is None or holder.account_id is None:
             raise _invalid()
         scopes = frozenset(map(Scope, holder.scopes)) if secret.startswith(API_KEY) else None
-        return Account(holder.account_id, scopes=scopes, in_session=scopes is None)
+        return Account(holder.account_id, tier=holder.tier, scopes=scopes, in_session=scopes is None)
 
     async def _on_behalf(self, secret: str, account: str) -> Account:
         holder = await self._identities.of_service(kept(secret))
@@ -59,10 +60,12 @@ class Accounts:
             account_id = UUID(account)
         except ValueError:
             account_id = None
-        if account_id is None or await self._identities.tier_of(account_id) is None:
+        tier = None if account_id is None else await self._identities.tier_of(account_id)
+        if account_id is None or tier is None:
             limit = "the id of an account (UUID)"
             raise InvalidField("REQUIRED", ON_BEHALF_OF, "a service says for whom it calls", limit=limit)
-        return Account(account_id, scopes=frozenset(Scope), in_session=False, operator=holder.operator)
+        scopes = frozenset(Scope)
+        return Account(account_id, tier=tier, scopes=scopes, in_session=False, operator=holder.operator)
 
 
 def secret_of(credentials: Mapping[str, str]) -> str | None:

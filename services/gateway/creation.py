@@ -28,7 +28,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2}", re.ASCII)
 
 
-def new_song(account: Account, request: pb.CreateSongRequest, source: Song | None) -> NewSong:
+def new_song(
+    account: Account, request: pb.CreateSongRequest, source: Song | None, *, priority: int
+) -> NewSong:
     """The song to queue. A seed that was not given is drawn now.
 
     `source` is the song of `source_song_id`, finished; None where the request names none.
@@ -59,6 +61,7 @@ def new_song(account: Account, request: pb.CreateSongRequest, source: Song | Non
         request_id=request.request_id or None,
         request_digest=request_digest({**asked, **more, "seed": seed}),
         seed=drawn,
+        priority=priority,
         **kept,
         **fields,
     )

@@ -88,6 +88,13 @@ class Database:
         with typed_errors():
             return await self._pool.fetchval(sql, *arguments)
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Database"]:
+        """Statements that take effect together or not at all. Keep it short: it holds a connection."""
+        with typed_errors():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield Database(connection)
+
 
 @asynccontextmanager
 async def open_database(dsn: str, *, connections: int) -> AsyncIterator[Database]:

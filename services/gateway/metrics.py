@@ -22,3 +22,14 @@ LISTENERS = Gauge("acesteps_gateway_listeners", "Open audio streams.", ("face",)
 HTTP_REQUESTS = Counter(
     "acesteps_gateway_http_requests_total", "HTTP requests answered.", ("method", "route", "status")
 )
+FAILURES = Counter(
+    "acesteps_gateway_attempt_failures_total", "Attempts that ended in an error, by reason.", ("reason",)
+)
+WAITED_S = Histogram(
+    "acesteps_gateway_queue_wait_seconds",
+    "From a song's creation to its first claim.",
+    buckets=(0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
+)
+PODS = Gauge("acesteps_gateway_pods_ready", "Music pods that this replica finds ready.")
+FREE_SLOTS = Gauge("acesteps_gateway_pod_slots_free", "Slots of theirs that this replica thinks free.")
+SWEPT = Counter("acesteps_gateway_objects_swept_total", "Objects that nothing named, taken away.")

@@ -56,6 +56,8 @@ class Account:
     """On whose behalf a call is made, and what its credential allows."""
 
     id: UUID
+    # its name; one that is not known counts as the first
+    tier: str = ""
     # None: everything that the account may do
     scopes: frozenset[Scope] | None = None
     # whether a person signed in, rather than a program with a key

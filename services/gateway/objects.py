@@ -18,6 +18,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from services.common.errors import Internal, Unavailable
+from services.gateway.database import Database
 
 READ_BYTES = 64 << 10
 # Up to here in memory, then on disk: many workers hold many songs.
@@ -74,26 +75,38 @@ class Spool:
 class Objects:
     """Raises Unavailable (OBJECTS_UNAVAILABLE) when the store cannot be reached."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, store: ObjectStore, database: Database, *, grace_s: float) -> None:
+        self._store, self._database, self._grace_s = store, database, grace_s
 
     @classmethod
-    def open(cls, url: str) -> "Objects":
+    def open(cls, url: str, database: Database, *, grace_s: float) -> "Objects":
         """`file:///folder` (made when missing), or what obstore knows: `s3://bucket/prefix`, ...
+
+        `grace_s`: how long an object may be stored and named by nothing.
 
         Raises ValueError for a URL that it does not know.
         """
         parts = urlsplit(url)
         if parts.scheme == "file":
-            return cls(LocalStore(Path(unquote(parts.path)), mkdir=True))
+            return cls(LocalStore(Path(unquote(parts.path)), mkdir=True), database, grace_s=grace_s)
         try:
-            return cls(from_url(url))
+            return cls(from_url(url), database, grace_s=grace_s)
         except BaseError as error:
             raise ValueError(str(error)) from error
 
     async def put(self, data: bytes, sha256: bytes) -> str:
-        """Stores `data`, whose hash the caller has checked; returns its key. Repeatable."""
+        """Stores `data`, whose hash the caller has checked; returns its key. Repeatable.
+
+        Something has to name the object within the grace, or it is swept.
+        """
         key = key_of(sha256)
+        # First, so that nothing is stored that is not on the list. A sweeper that is just taking this hash
+        # away holds the row until the old object is gone.
+        await self._database.value(
+            "INSERT INTO objects (sha256, look_at) VALUES ($1, now() + make_interval(secs => $2))"
+            " ON CONFLICT (sha256) DO UPDATE SET look_at = EXCLUDED.look_at",
+            sha256, self._grace_s,
+        )  # fmt: skip
         try:
             await obstore.put_async(self._store, key, data)
         except BaseError as error:
@@ -102,6 +115,15 @@ class Objects:
             # A store in the cloud has it durably now. A row must not outlive its file in a power cut.
             await asyncio.to_thread(_sync, Path(self._store.prefix) / key)
         return key
+
+    async def remove(self, key: str) -> None:
+        """Takes an object away, if it is there. For the sweeper, which knows that nothing names it."""
+        try:
+            await obstore.delete_async(self._store, key)
+        except FileNotFoundError:
+            pass
+        except BaseError as error:
+            raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be written") from error
 
     async def size(self, key: str) -> int:
         """Length in bytes. Raises ObjectMissing."""

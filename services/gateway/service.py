@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import asyncpg
+import grpc
 
 from services.common.channels import open_channel
 from services.common.migrations import MigrationError, migrate, why_not_open
@@ -39,14 +40,17 @@ from services.gateway.sharing import Sharing
 from services.gateway.shelf import Shelf
 from services.gateway.songs import Songs
 from services.gateway.store import Store
+from services.gateway.tiers import TiersError, read_tiers
 from services.gateway.use_cases import UseCases
 from services.gateway.work.attempt import Attempt, Outcome
+from services.gateway.work.discovery import addresses_of, name_of
 from services.gateway.work.dispatch import Dispatcher, measure
 from services.gateway.work.lyricist import Lyricist
+from services.gateway.work.pods import Pods, Turn
 from services.gateway.work.queue import Limits, Queue
-from services.gateway.work.readiness import until_ready
 from services.gateway.work.renderer import Renderer
 from services.gateway.work.source import Sources
+from services.gateway.work.sweeping import Sweeper
 
 _log = logging.getLogger(__name__)
 
@@ -63,31 +67,40 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
     """
     database, workers_database = await _open_databases(settings, stack)
     try:
-        objects = Objects.open(settings.objects_url)
+        tiers = read_tiers(settings.tiers_file)
+    except TiersError as error:
+        raise StartError(f"GATEWAY_TIERS_FILE: {error}") from error
+    try:
+        objects = Objects.open(settings.objects_url, workers_database, grace_s=settings.sweep_grace_s)
     except (ValueError, OSError) as error:
         raise StartError(f"cannot open the objects in GATEWAY_OBJECTS_URL: {error}") from error
     store = Store(database)
     if settings.auth == "development":
-        await store.enter_account(DEVELOPMENT_ACCOUNT.id, "")
+        await store.enter_account(DEVELOPMENT_ACCOUNT.id, DEVELOPMENT_ACCOUNT.tier)
     notices = Notices(
         settings.database_url.get_secret_value(), poll_s=settings.poll_s, listen=settings.listen
     )
-    lyrics, music, signer = [
+    lyrics, signer = [
         await stack.enter_async_context(open_channel(target, settings))
-        for target in (settings.lyrics_target, settings.music_target, settings.signer_target)
+        for target in (settings.lyrics_target, settings.signer_target)
     ]
+    pods = _pods(settings)
     lyricist = Lyricist(lyrics)
     identities, shelf = Identities(database), Shelf(database)
     chain_url = settings.chain_rpc_url
     chain = await stack.enter_async_context(open_chain(chain_url.get_secret_value())) if chain_url else None
     signing_in = SigningIn(
-        identities, Site(settings.site, settings.chain_id), chain, tier="", session_s=settings.session_s
+        identities,
+        Site(settings.site, settings.chain_id),
+        chain,
+        tier=tiers.first,
+        session_s=settings.session_s,
     )
     use_cases = UseCases(
         accounts=Accounts(identities, development=settings.auth == "development"),
         signing_in=signing_in,
         identity=AccountUseCases(identities, signing_in),
-        songs=Songs(store, notices, lyricist, health.draining),
+        songs=Songs(store, notices, lyricist, tiers, health.draining),
         listening=Listening(store, objects, notices, health.draining),
         arranging=Arranging(store, shelf, settings.public_url),
         sharing=Sharing(shelf, objects, settings.public_url),
@@ -100,25 +113,29 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         partial(measure, store),
         partial(_follow_database, store, health),
         partial(_wake_when_draining, notices, health.draining),
+        pods.run,
+        partial(Sweeper(workers_database, objects).run, settings.sweep_every_s),
     ):
         _run_beside(stack, work)
     if settings.workers:
         queue = Queue(
             workers_database,
             Limits(
-                lease_s=settings.lease_s, max_failures=settings.max_failures, backoff_s=settings.backoff_s
+                lease_s=settings.lease_s,
+                max_failures=settings.max_failures,
+                backoff_s=settings.backoff_s,
+                tiers=tiers,
             ),
         )
         renderer = Renderer(
-            music,
             objects,
             Sources(Store(workers_database), objects),
             silence_s=settings.lease_s,
             timeout_s=settings.render_timeout_s,
         )
 
-        async def make(song: Song) -> Outcome:
-            return await Attempt(song, queue, lyricist, renderer, notices).run()
+        async def make(song: Song, turn: Turn) -> Outcome:
+            return await Attempt(song, turn, queue, lyricist, renderer, notices).run()
 
         dispatcher = Dispatcher(
             queue,
@@ -126,7 +143,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
             make,
             workers=settings.workers,
             poll_s=settings.poll_s,
-            engine_ready=partial(until_ready, music),
+            pods=pods,
         )
         _run_beside(stack, partial(dispatcher.reap, settings.reap_every_s))
         await stack.enter_async_context(_working(dispatcher, health.draining, settings.drain_grace_s))
@@ -148,6 +165,18 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
     )
     _log.info("serving HTTP", extra={"http": f"{settings.http_host}:{port}", "url": settings.public_url})
     return [grpc_service(use_cases), account_service(use_cases), operator_service(use_cases)]
+
+
+def _pods(settings: GatewaySettings) -> Pods:
+    name = name_of(settings.music_target)
+
+    def open_pod(address: str) -> grpc.aio.Channel:
+        # An address has no certificate; the name that it was found under has.
+        return open_channel(address, settings, server_name=name[0] if name else "")
+
+    return Pods(
+        partial(addresses_of, settings.music_target), open_pod, resolve_every_s=settings.resolve_every_s
+    )
 
 
 async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> tuple[Database, Database]:

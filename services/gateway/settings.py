@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.common.settings import Port, ServiceSettings
+from services.gateway.tiers import DEFAULT_FILE
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -49,6 +50,14 @@ class GatewaySettings(ServiceSettings):
     chain_id: Annotated[int, Field(ge=1, le=2**53)] = 31337
     """Chain that songs are minted on."""
 
+    tiers_file: Path = DEFAULT_FILE
+    """What accounts of each tier may do (TOML); the default says what is what."""
+    resolve_every_s: Seconds = 5.0
+    """How often music pods are looked for behind a name."""
+    sweep_every_s: Seconds = 60.0
+    """How often objects that nothing names any more are taken away."""
+    sweep_grace_s: Seconds = 3600.0
+    """How long an object may be stored and named by nothing: longer than storing a song can take."""
     workers: Annotated[int, Field(ge=0, le=256)] = 4
     """Songs in the making at once in this process; the music pods have slots of their own."""
     lease_s: Seconds = 30.0

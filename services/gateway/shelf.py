@@ -94,10 +94,13 @@ class Shelf:
             "    state = CASE WHEN state IN ('QUEUED', 'RUNNING') THEN 'CANCELLED' ELSE state END,"
             "    ended_at = coalesce(ended_at, now()), revision = revision + 1"
             "  FROM found WHERE s.id = found.id AND deletable AND deleted_at IS NULL"
-            "  RETURNING s.id, ARRAY[s.audio_cid, s.metadata_cid, s.image_cid] AS cids"
+            "  RETURNING s.id, ARRAY[s.audio_cid, s.metadata_cid, s.image_cid] AS cids,"
+            "    ARRAY[s.audio_sha256, s.master_sha256, s.state_sha256] AS hashes"
             "), chunks AS (DELETE FROM audio_chunks USING gone WHERE song_id = gone.id"
             # The song's hash is in all three: no other song has them.
-            "), unpinned AS (DELETE FROM pins USING gone WHERE cid = ANY (gone.cids))"
+            "), unpinned AS (DELETE FROM pins USING gone WHERE cid = ANY (gone.cids) RETURNING pins.sha256"
+            "), unnamed AS (UPDATE objects SET look_at = now() WHERE sha256 IN ("
+            "    SELECT unnest(hashes) FROM gone UNION SELECT sha256 FROM unpinned))"
             " SELECT deletable FROM found",
             song_id, account_id,
         )  # fmt: skip

@@ -20,6 +20,7 @@ from services.gateway.notices import Notices
 from services.gateway.pages import page_size_of, page_token, read_page_token
 from services.gateway.review import LONGEST_PROMPT, admit, checked_text, review
 from services.gateway.store import Filter, Store
+from services.gateway.tiers import Tiers
 from services.gateway.work.lyricist import Lyricist
 
 LONGEST_QUERY = 200
@@ -28,8 +29,10 @@ LONGEST_QUERY = 200
 class Songs:
     """Every method may raise Unavailable (DATABASE_UNAVAILABLE), and NotFound (SONG_NOT_FOUND) for a song."""
 
-    def __init__(self, store: Store, notices: Notices, lyricist: Lyricist, draining: asyncio.Event) -> None:
-        self._store, self._notices, self._lyricist = store, notices, lyricist
+    def __init__(
+        self, store: Store, notices: Notices, lyricist: Lyricist, tiers: Tiers, draining: asyncio.Event
+    ) -> None:
+        self._store, self._notices, self._lyricist, self._tiers = store, notices, lyricist, tiers
         self._draining = draining
 
     async def review(self, account: Account, request: pb.ReviewPromptRequest) -> pb.ReviewPromptResponse:
@@ -42,7 +45,7 @@ class Songs:
     async def create(self, account: Account, request: pb.CreateSongRequest) -> pb.CreateSongResponse:
         account.require(Scope.WRITE)
         source = await self._source(account, request) if request.source_song_id else None
-        new = new_song(account, request, source)
+        new = new_song(account, request, source, priority=self._tiers.of(account.tier).priority)
         findings = admit(new.prompt)
         if request.lyrics:
             await self._lyricist.check(new.given_lyrics, new.duration_s)

@@ -155,7 +155,8 @@ class Store:
         await self._database.row(
             "WITH fixed AS ("
             "  UPDATE songs SET metadata_cid = $2, image_cid = $3"
-            "  WHERE id = $1 AND state = 'SUCCEEDED' AND metadata_cid = '' RETURNING id)"
+            "  WHERE id = $1 AND state = 'SUCCEEDED' AND metadata_cid = '' AND deleted_at IS NULL"
+            "  RETURNING id)"
             " INSERT INTO pins (cid, object_key, media_type, bytes)"
             " SELECT p.cid, p.object_key, p.media_type, p.bytes FROM fixed,"
             "   unnest($4::text[], $5::text[], $6::text[], $7::bigint[])"

@@ -18,6 +18,7 @@ from services.gateway.models import Chunk, NewSong, Progress, Result, Song, Stat
 from services.gateway.notices import CHANNEL
 from services.gateway.service import MIGRATIONS
 from services.gateway.store import Store
+from services.gateway.tiers import Tier, Tiers
 from services.gateway.work.journal import PENDING_BYTES, Journal
 from services.gateway.work.queue import ChunksLost, LeaseLost, Limits, Queue
 
@@ -29,6 +30,15 @@ RESULT = Result(
     state_sha256=b"s" * 32, envelope=b"{}", genre="jazz", mood="calm", tempo_bpm=84.0,
     musical_key="C major", instruments=("piano",),
 )  # fmt: skip
+
+
+# One account has all of them in the making.
+LIMITS = Limits(
+    lease_s=30.0,
+    max_failures=3,
+    backoff_s=0.01,
+    tiers=Tiers({"any": Tier(priority=0, concurrency=100, longest_s=240, songs_per_day=0)}),
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,8 @@ def server(new_database: Callable[[], Server]) -> Server:
 async def room(server: Server) -> AsyncIterator[Room]:
     """The queue, empty."""
     async with open_database(server.gateway_dsn, connections=8) as opened:
-        await opened.value("TRUNCATE songs, audio_chunks")
-        yield Room(opened, Store(opened), Queue(opened, Limits(lease_s=30.0, max_failures=3, backoff_s=0.01)))
+        await opened.value("TRUNCATE songs, audio_chunks, accounts CASCADE")
+        yield Room(opened, Store(opened), Queue(opened, LIMITS))
 
 
 async def record(room: Room, song: Song, *chunks: Chunk, previous: int | None = None) -> None:

@@ -45,10 +45,11 @@ CREATE INDEX songs_state ON songs (state_sha256) WHERE state_sha256 IS NOT NULL;
 -- What the object store holds. An object is entered before it is written and taken out when it is gone, so that
 -- one that nothing names can be found; see objects.py.
 CREATE TABLE objects (
-    sha256     bytea PRIMARY KEY,
-    stored_at  timestamptz NOT NULL DEFAULT now()
+    sha256   bytea PRIMARY KEY,
+    -- when to see whether anything names it; infinity: something does
+    look_at  timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX objects_by_age ON objects (stored_at);
+CREATE INDEX objects_to_look_at ON objects (look_at) WHERE look_at < 'infinity';
 INSERT INTO objects (sha256)
     SELECT sha256 FROM songs, unnest(ARRAY[audio_sha256, master_sha256, state_sha256]) AS sha256
     WHERE sha256 IS NOT NULL

@@ -26,6 +26,7 @@ from services.gateway.notices import Notices
 from services.gateway.titles import title_of_words, title_without_words
 from services.gateway.work.journal import Journal
 from services.gateway.work.lyricist import Lyricist
+from services.gateway.work.pods import Turn
 from services.gateway.work.queue import ChunksLost, LeaseLost, Queue
 from services.gateway.work.readiness import NO_POD_READY
 from services.gateway.work.renderer import Renderer
@@ -34,8 +35,8 @@ _log = logging.getLogger(__name__)
 
 # A pod that gives no hint is asked again after this long.
 BUSY_DELAY_S = 1.0
-# The pods', not the song's.
-_NOT_ITS_FAULT = ("POD_BUSY", "ENGINE_STARTING", NO_POD_READY)
+# The pod's, not the song's.
+_PODS_OWN = ("POD_BUSY", "ENGINE_STARTING")
 # These would be the same at the next attempt.
 _FINAL = (InvalidField, InvalidRequest, OutOfRange, FailedPrecondition, Unimplemented)
 
@@ -52,9 +53,9 @@ class Outcome(StrEnum):
 
 class Attempt:
     def __init__(
-        self, song: Song, queue: Queue, lyricist: Lyricist, renderer: Renderer, notices: Notices
+        self, song: Song, turn: Turn, queue: Queue, lyricist: Lyricist, renderer: Renderer, notices: Notices
     ) -> None:
-        self._song, self._queue, self._notices = song, queue, notices
+        self._song, self._turn, self._queue, self._notices = song, turn, queue, notices
         self._lyricist, self._renderer = lyricist, renderer
         self._journal = Journal(queue, song.id, song.attempt)
         self._key = (song.id, song.attempt)
@@ -92,8 +93,13 @@ class Attempt:
             return await self._fail("INTERNAL", "internal error")
 
     async def _settle_error(self, error: ServiceError) -> Outcome:
-        if error.reason in _NOT_ITS_FAULT:
-            return await self._give_back(BUSY_DELAY_S if error.retry_delay_s is None else error.retry_delay_s)
+        metrics.FAILURES.labels(error.reason).inc()
+        if error.reason in _PODS_OWN:
+            # Another pod may take the song at once; this one is asked again when it said.
+            self._turn.busy(BUSY_DELAY_S if error.retry_delay_s is None else error.retry_delay_s)
+            return await self._give_back(0.0)
+        if error.reason == NO_POD_READY:
+            return await self._give_back(error.retry_delay_s or 0.0)
         if error.reason == "OUT_OF_MEMORY" or isinstance(error, _FINAL):
             await self._queue.insist(lambda: self._queue.fail_song(*self._key, error.reason, _told(error)))
             return Outcome.FAILED
@@ -134,7 +140,9 @@ class Attempt:
             # A name that it was given meanwhile stays.
             kept = await self._queue.insist(lambda: self._queue.write_lyrics(*self._key, document, title))
             song = replace(self._song, title=kept)
-        return await self._renderer.render(song, words, self._journal.tell, self._hear)
+        # Claim and words have just renewed the lease; waiting for a pod does not.
+        pod = await self._turn.slot(within_s=self._queue.limits.lease_s / 2)
+        return await self._renderer.render(pod, song, words, self._journal.tell, self._hear)
 
     def _wordless_title(self) -> str:
         song = self._song

@@ -7,21 +7,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from services.gateway import metrics
 from services.gateway.database import DatabaseUnavailable
 from services.gateway.models import Song, State
-from services.gateway.notices import Notices
+from services.gateway.notices import Notices, Subscription
 from services.gateway.store import Store
 from services.gateway.work.attempt import Outcome
+from services.gateway.work.pods import Pods, Turn
 from services.gateway.work.queue import Queue
 
 _log = logging.getLogger(__name__)
 
-Make = Callable[[Song], Awaitable[Outcome]]
+Make = Callable[[Song, Turn], Awaitable[Outcome]]
 
 DEPTH_EVERY_S = 5.0
-RACE_S = 0.02
+# A song that waits, and one that ended: its account may have another one made.
+_MAY_CLAIM = (State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
 class Dispatcher:
@@ -35,32 +38,40 @@ class Dispatcher:
         *,
         workers: int,
         poll_s: float,
-        engine_ready: Callable[[], Awaitable[None]],
+        pods: Pods,
     ) -> None:
-        """`engine_ready` returns once songs can be made: without an engine none is begun, and none fails."""
+        """Without a pod that has room no song is begun, and none fails."""
         self._queue, self._notices, self._make = queue, notices, make
-        self._poll_s, self._engine_ready = poll_s, engine_ready
+        self._poll_s, self._pods = poll_s, pods
         self._free = asyncio.Semaphore(workers)
         self._making: set[asyncio.Task[Outcome]] = set()
 
     async def run(self) -> None:
         """Claims and makes songs until cancelled."""
-        with self._notices.subscribe(None, State.QUEUED) as news:
+        with self._notices.subscribe(None, *_MAY_CLAIM) as news:
             while True:
                 await self._free.acquire()
                 try:
-                    await self._engine_ready()
-                    song = await self._claim()
-                    while song is None:
-                        await news.wait(await self._patience_s())
-                        await self._engine_ready()
-                        song = await self._claim()
+                    song, turn = await self._next(news)
                 except BaseException:
                     self._free.release()
                     raise
-                task = asyncio.create_task(self._make_one(song))
+                task = asyncio.create_task(self._make_one(song, turn))
                 self._making.add(task)
                 task.add_done_callback(self._made)
+
+    async def _next(self, news: Subscription) -> tuple[Song, Turn]:
+        """The next song, and its place among the pods."""
+        while True:
+            turn, song = await self._pods.turn(), None
+            try:
+                song = await self._claim()
+            finally:
+                if song is None:  # nobody else should wait for a place that is not used
+                    turn.end()
+            if song is not None:
+                return song, turn
+            await news.wait(await self._patience_s())
 
     async def _claim(self) -> Song | None:
         # Not to be torn from its answer by a drain: the song would wait for its lease to run out.
@@ -81,12 +92,16 @@ class Dispatcher:
             due_s = await self._queue.next_due_s()
         except DatabaseUnavailable:
             due_s = None
-        # Due already, and not claimed: another replica is claiming it at this moment.
-        return self._poll_s if due_s is None else min(self._poll_s, max(due_s, RACE_S))
+        return self._poll_s if due_s is None else min(self._poll_s, due_s)
 
-    async def _make_one(self, song: Song) -> Outcome:
+    async def _make_one(self, song: Song, turn: Turn) -> Outcome:
         _log.info("attempt begun", extra={"song": str(song.id), "attempt": song.attempt})
-        return await self._make(song)
+        if song.attempt == 1:
+            metrics.WAITED_S.observe((datetime.now(UTC) - song.created_at).total_seconds())
+        try:
+            return await self._make(song, turn)
+        finally:
+            turn.end()
 
     def _made(self, task: asyncio.Task[Outcome]) -> None:
         self._making.discard(task)

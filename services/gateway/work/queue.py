@@ -12,6 +12,7 @@ from uuid import UUID
 from services.gateway.database import Database, DatabaseUnavailable, patiently
 from services.gateway.models import Chunk, Progress, Result, Song
 from services.gateway.store import SONG_COLUMNS, song_of
+from services.gateway.tiers import Tiers
 
 LONGEST_BACKOFF_S = 60.0
 
@@ -52,6 +53,8 @@ class Limits:
     lease_s: float
     max_failures: int
     backoff_s: float
+    # how much each account may have in the making
+    tiers: Tiers
 
 
 class Queue:
@@ -72,21 +75,22 @@ class Queue:
             raise LeaseLost from None
 
     async def claim(self) -> Song | None:
-        """Begins the next attempt of the song that is first in the queue, if one is due."""
+        """Begins the next attempt of the song whose turn it is, if one may be begun (see claim_song)."""
+        tiers = self.limits.tiers.by_name
+        first = self.limits.tiers.first
+        names = [first, *(name for name in tiers if name != first)]
         row = await self._database.row(
-            "UPDATE songs SET state = 'RUNNING', attempt = attempt + 1, started_at = now(),"
-            "  lease_expires_at = now() + make_interval(secs => $1), revision = revision + 1"
-            " WHERE id = (SELECT id FROM songs WHERE state = 'QUEUED' AND run_at <= now()"
-            "   ORDER BY priority DESC, run_at, id FOR UPDATE SKIP LOCKED LIMIT 1)"
-            f" RETURNING {SONG_COLUMNS}",
-            self.limits.lease_s,
-        )
+            f"SELECT {SONG_COLUMNS} FROM claim_song($1, $2, $3)",
+            self.limits.lease_s, names, [tiers[name].concurrency for name in names],
+        )  # fmt: skip
         return song_of(row) if row is not None else None
 
     async def next_due_s(self) -> float | None:
-        """Seconds until a song of the queue may be claimed; None when none waits."""
+        """Seconds until the next song's backoff is over; None when none is in one. What could be run already
+        and is not claimed belongs to accounts that have as much in the making as they may."""
         due_s = await self._database.value(
-            "SELECT extract(epoch FROM min(run_at) - now())::float8 FROM songs WHERE state = 'QUEUED'"
+            "SELECT extract(epoch FROM min(run_at) - now())::float8 FROM songs"
+            " WHERE state = 'QUEUED' AND run_at > now()"
         )
         return None if due_s is None else max(0.0, float(due_s))
 
@@ -166,10 +170,15 @@ class Queue:
         )  # fmt: skip
 
     async def give_back(self, song_id: UUID, attempt: int, delay_s: float) -> None:
-        """Queues the song again without counting a failure. Raises LeaseLost."""
+        """Queues the song again without counting a failure; at its old place where there is no delay.
+
+        Raises LeaseLost.
+        """
         await self._held(
             "WITH ended AS ("
-            f"  UPDATE songs SET state = 'QUEUED', run_at = now() + make_interval(secs => $3), {_WAITING}"
+            "  UPDATE songs SET state = 'QUEUED',"
+            "   run_at = CASE WHEN $3::float8 > 0 THEN now() + make_interval(secs => $3) ELSE run_at END,"
+            f"  {_WAITING}"
             f"  WHERE {_HELD} RETURNING id"
             f"), {_DROP_CHUNKS} SELECT id FROM ended",
             song_id, attempt, delay_s,

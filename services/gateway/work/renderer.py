@@ -50,7 +50,6 @@ class Rendering:
 class Renderer:
     def __init__(
         self,
-        channel: grpc.aio.Channel,
         objects: Objects,
         sources: Sources,
         *,
@@ -58,14 +57,18 @@ class Renderer:
         timeout_s: float,
     ) -> None:
         """`silence_s`: how long the engine may say nothing. `timeout_s`: how long a song may take in all."""
-        self._service = MusicServiceStub(channel)
         self._objects, self._sources = objects, sources
         self._silence_s, self._timeout_s = silence_s, timeout_s
 
     async def render(
-        self, song: Song, lyrics: lyrics_pb.LyricDocument | None, tell: Tell, hear: Hear
+        self,
+        pod: grpc.aio.Channel,
+        song: Song,
+        lyrics: lyrics_pb.LyricDocument | None,
+        tell: Tell,
+        hear: Hear,
     ) -> Result:
-        """Has the song made and stores it. Leaving early cancels the engine at once.
+        """Has the song made by the pod and stores it. Leaving early cancels the engine at once.
 
         Raises the music service's own errors, those of the source of an edit (see Sources), and:
             Internal: STREAM_MALFORMED or HASH_MISMATCH, what came is not what the result says.
@@ -73,19 +76,25 @@ class Renderer:
             Unavailable: the object store cannot be written.
         """
         with ExitStack() as spools:
-            rendering = await self._receive(song, lyrics, tell, hear, spools)
+            rendering = await self._receive(pod, song, lyrics, tell, hear, spools)
             tell(Progress(stage="storing", media_type=rendering.media_type))
             return await self._store(rendering)
 
     async def _receive(
-        self, song: Song, lyrics: lyrics_pb.LyricDocument | None, tell: Tell, hear: Hear, spools: ExitStack
+        self,
+        pod: grpc.aio.Channel,
+        song: Song,
+        lyrics: lyrics_pb.LyricDocument | None,
+        tell: Tell,
+        hear: Hear,
+        spools: ExitStack,
     ) -> Rendering:
         audio, master, state = (
             spools.enter_context(Spool(limit))
             for limit in (LONGEST_AUDIO_BYTES, LONGEST_BLOB_BYTES, LONGEST_BLOB_BYTES)
         )
         header, result = None, None
-        call: Call = self._service.GenerateSong(timeout=self._timeout_s)
+        call: Call = MusicServiceStub(pod).GenerateSong(timeout=self._timeout_s)
         try:
             async with aclosing(self._requests(song, lyrics, tell)) as requests:
                 await self._send(call, requests)

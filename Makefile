@@ -61,6 +61,7 @@ format: $(DEV) ## rewrite code in the one format
 lint: setup-dev types ## style, types, layers, protos, contracts
 	$(BIN)/ruff check $(wildcard $(CODE))
 	$(BIN)/ruff format --check $(wildcard $(CODE))
+	$(BIN)/python clients/python/twin.py --check
 	$(BIN)/lint-imports --cache-dir build/import-linter
 	npx buf lint
 	npx buf format --diff --exit-code
@@ -81,6 +82,15 @@ contracts-test: setup-dev ## unit, fuzz and invariant tests of the contracts in 
 .PHONY: gas
 gas: setup-dev ## what mints cost, beside the literal original; status 1 above the limits; writes docs/measurements.md
 	@$(BIN)/python -m bench.gas
+
+.PHONY: client-twin
+client-twin: setup-dev ## rewrite the synchronous client from the asynchronous one
+	$(BIN)/python clients/python/twin.py
+
+.PHONY: client-dist
+client-dist: setup-dev ## the Python client as wheel and source distribution, in build/dist
+	@rm -rf build/dist
+	cd clients/python && $(CURDIR)/$(BIN)/python -m hatchling build -d $(CURDIR)/build/dist
 
 .PHONY: docs
 docs: setup ## rewrite the pages that are made from code
@@ -103,7 +113,7 @@ $(BIN)/python:
 $(RUNTIME): requirements/runtime.txt requirements/constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/runtime.txt -c requirements/constraints.txt
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
-	  pathlib.Path(sysconfig.get_path("purelib"), "acesteps-paths.pth").write_text("$(CURDIR)\n$(CURDIR)/build/gen\n")'
+	  pathlib.Path(sysconfig.get_path("purelib"), "acesteps-paths.pth").write_text("$(CURDIR)\n$(CURDIR)/clients/python/src\n$(CURDIR)/build/gen\n")'
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUNTIME) node_modules/.dev

@@ -1,0 +1,139 @@
+"""Commands about songs that are there: list, show, family, rename, share, download and the like."""
+
+import sys
+from argparse import Namespace
+from itertools import islice
+from pathlib import Path
+
+from acesteps.cli.making import file_name
+from acesteps.cli.screen import as_dict, facts_of, when
+from acesteps.cli.session import CommandFailed, Session
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.orders import state_of
+
+
+def list_songs(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        songs = client.list(
+            states=asked.state,
+            query=asked.query,
+            favourite=True if asked.favourite else None,
+            hidden=asked.hidden,
+            page_size=min(asked.limit, 100),
+        )
+        found = list(islice(songs, asked.limit))
+    if session.screen.as_json:
+        for song in found:
+            session.screen.data(song)
+        return
+    rows = [
+        (song.id, when(song.create_time), state_of(song), f"{song.duration_s:g} s", _title(song))
+        for song in found
+    ]
+    session.screen.table(("id", "when", "state", "length", "title"), rows)
+
+
+def show(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        song = client.get(asked.song_id)
+    _tell(session, song)
+    if not session.screen.as_json and song.HasField("lyrics"):
+        session.screen.line("")
+        for section in song.lyrics.sections:
+            session.screen.section(section)
+
+
+def family(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        found = client.family(asked.song_id)
+    if session.screen.as_json:
+        session.screen.data(found)
+        return
+    depths: dict[str, int] = {}
+    for member in found.members:  # a source stands before what was made from it
+        depths[member.song_id] = depths.get(member.source_song_id, -1) + 1
+        what = "deleted" if member.deleted else f"{state_of(member)}  {member.title}"
+        mark = "  <- this one" if member.song_id == asked.song_id else ""
+        task = f"{member.task}  " if member.source_song_id and member.task else ""
+        session.screen.line(f"{'  ' * depths[member.song_id]}{member.song_id}  {task}{what}{mark}")
+    if found.truncated:
+        session.screen.note("there are more than these")
+
+
+def retry(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        _tell(session, client.retry(asked.song_id))
+
+
+def cancel(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        _tell(session, client.cancel(asked.song_id))
+
+
+def rename(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        _tell(session, client.update(asked.song_id, title=asked.title))
+
+
+def favourite(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        _tell(session, client.update(asked.song_id, favourite=not asked.off))
+
+
+def hide(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        _tell(session, client.update(asked.song_id, hidden=not asked.off))
+
+
+def delete(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        if not asked.yes:
+            song = client.get(asked.song_id)
+            confirm(f"Delete {song.title or song.id} for good?")
+        client.delete(asked.song_id)
+    if session.screen.as_json:
+        session.screen.data({"deleted": asked.song_id})
+    else:
+        session.screen.line(f"{asked.song_id} is deleted")
+
+
+def share(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        if asked.off:
+            _tell(session, client.unshare(asked.song_id))
+            return
+        shared = client.share(asked.song_id)
+    session.screen.data(shared) if session.screen.as_json else session.screen.line(shared.url)
+
+
+def download(session: Session, asked: Namespace) -> None:
+    with session.client() as client:
+        song = client.get(asked.song_id)
+        path = Path(asked.out or ".")
+        if path.is_dir():
+            path /= file_name(song, asked.format)
+        with session.screen.progress() as bars:
+            bars.show(song)
+            file = client.download(song.id, path, audio_format=asked.format)
+    told = {"path": str(file.path), "bytes": file.size_bytes, "sha256": file.sha256}
+    if session.screen.as_json:
+        session.screen.data({"song_id": song.id, **told})
+    else:
+        session.screen.facts([(name, str(value)) for name, value in told.items()])
+
+
+def confirm(question: str) -> None:
+    """Raises CommandFailed unless a person says yes."""
+    if not sys.stdin.isatty():
+        raise CommandFailed(f"{question} Nobody is here to say so: give --yes")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandFailed("nothing was done")
+
+
+def _tell(session: Session, song: pb.Song) -> None:
+    session.screen.data(as_dict(song)) if session.screen.as_json else session.screen.facts(facts_of(song))
+
+
+def _title(song: pb.Song) -> str:
+    return f"{'* ' if song.favourite else ''}{song.title or song.prompt}"

@@ -1,0 +1,1 @@
+"""The synchronous client. Made by clients/python/twin.py: change `aio`."""

@@ -6,13 +6,12 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from acesteps import AcestepsError
+from acesteps.wallet import MintFailed
 from clients.demo.journey import JourneyFailed, Mesh, Outcome, travel
 from clients.demo.order import Order, read_order
 from clients.demo.screen import Screen
-from clients.demo.song import SongFailed
-from clients.demo.wallet import MintFailed
 from deploy.local.stack import START_ERRORS, Stack, interrupt_on_signals
-from services.common.errors import InvalidField, ServiceError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,9 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _make(order: Order, stack: Stack, screen: Screen) -> bool:
     try:
         outcome = asyncio.run(travel(order, Mesh(stack.gateway_target, stack.rpc_url), screen))
-    except InvalidField as error:
-        print(f"demo: {error.field}: {error.message} (limit: {error.limit})", file=sys.stderr)
-    except (ServiceError, SongFailed, MintFailed, JourneyFailed) as error:
+    except (AcestepsError, MintFailed, JourneyFailed) as error:
         print(f"demo: {error}", file=sys.stderr)
     else:
         _summarise(outcome, screen)
@@ -57,7 +54,10 @@ def _summarise(outcome: Outcome, screen: Screen) -> None:
     screen.head("The song is yours")
     screen.summary(
         [
-            ("file", f"{heard.path}  ({heard.size_bytes / 1e6:.2f} MB, {song.audio.duration_s:.3f} s)"),
+            (
+                "file",
+                f"{heard.file.path}  ({heard.file.size_bytes / 1e6:.2f} MB, {song.audio.duration_s:.3f} s)",
+            ),
             ("title", song.title),
             ("music", ", ".join(filter(None, heard_as))),
             (

@@ -7,14 +7,13 @@ import asyncio
 import hashlib
 import re
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from acesteps import AsyncClient, AudioPiece, Downloaded, Song
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from clients.demo.order import Order
 from clients.demo.screen import Screen
-from clients.demo.song import Creator, Heard, creator
 from clients.demo.wallet import Minted, Wallet
 
 
@@ -27,8 +26,17 @@ class Mesh:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """What was received of a song."""
+
+    file: Downloaded
+    # Seconds from asking for the song to the first byte of audio.
+    first_audio_s: float
+
+
+@dataclass(frozen=True)
 class Outcome:
-    song: pb.Song
+    song: Song
     heard: Heard
     # Seconds from asking for the song until all of it was on disk.
     made_s: float
@@ -42,28 +50,28 @@ class JourneyFailed(Exception):
 async def travel(order: Order, mesh: Mesh, screen: Screen) -> Outcome:
     """Make, save and mint the song that was ordered.
 
-    Raises JourneyFailed, SongFailed, MintFailed, or the ServiceError that the gateway answered with.
+    Raises JourneyFailed, MintFailed, or AcestepsError.
     """
     wallet = Wallet(mesh.rpc_url)
     try:
-        async with creator(mesh.grpc_target, screen.line) as artist:
+        async with AsyncClient(mesh.grpc_target, note=screen.away) as artist:
             await _review(order, artist, screen)
             song, heard, made_s = await _make(order, artist, wallet.address, screen)
             screen.head("Saving and minting")
             saved = await artist.save(song.id)
             screen.line(f"metadata {saved.song.save.metadata_uri}")
-            mint = await artist.mint(song.id)
+            mint = await artist.mint_order(song.id)
             screen.line(f"permit by {mint.permit.signer} for {mint.contract} on chain {mint.chain_id}")
             await wallet.fund()
             minted = await wallet.mint(mint)
             screen.line(f"minted in {minted.transaction}")
-            await asyncio.to_thread(_compare, heard.path, saved.song, mint, minted, wallet.address)
+            await asyncio.to_thread(_compare, heard.file.path, saved.song, mint, minted, wallet.address)
             return Outcome(saved.song, heard, made_s, minted)
     finally:
         await wallet.close()
 
 
-async def _review(order: Order, artist: Creator, screen: Screen) -> None:
+async def _review(order: Order, artist: AsyncClient, screen: Screen) -> None:
     screen.head("Prompt")
     screen.line(order.prompt)
     review = await artist.review(order.prompt)
@@ -73,38 +81,42 @@ async def _review(order: Order, artist: Creator, screen: Screen) -> None:
         raise JourneyFailed("the review refuses this prompt")
 
 
-async def _make(order: Order, artist: Creator, address: str, screen: Screen) -> tuple[pb.Song, Heard, float]:
+async def _make(order: Order, artist: AsyncClient, address: str, screen: Screen) -> tuple[Song, Heard, float]:
     asked_at = time.monotonic()
-    song = await artist.create(
-        pb.CreateSongRequest(
-            request_id=str(uuid.uuid4()),
-            prompt=order.prompt,
-            lyrics=order.lyrics,
-            instrumental=order.instrumental,
-            duration_s=order.duration_s,
-            seed=order.seed,
-            creator_address=address,
-        )
+    created = await artist.create(
+        order.prompt,
+        lyrics=order.lyrics,
+        instrumental=order.instrumental,
+        duration_s=order.duration_s,
+        seed=order.seed,
+        creator_address=address,
     )
+    song = created.song
     screen.head(f"Song {song.id}, seed {song.seed}")
     order.out_dir.mkdir(parents=True, exist_ok=True)
     for left in order.out_dir.glob("*.mp3.part"):  # of a demo that was killed
         left.unlink()
     path = order.out_dir / f"{_slug(order.prompt)}-{song.id[:8]}.mp3"
+    first_audio_s = 0.0
+
+    def heard(piece: AudioPiece) -> None:
+        nonlocal first_audio_s
+        first_audio_s = first_audio_s or time.monotonic() - asked_at
+
     with screen.progress(asked_at) as progress:
-        listening = asyncio.create_task(artist.listen(song.id, path, asked_at))
+        listening = asyncio.create_task(artist.download(song.id, path, on_piece=heard))
         try:
-            song = await artist.finish(song.id, progress.show)
-            heard = await listening
+            song = await artist.finish(song.id, on_change=progress.show)
+            file = await listening
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
     if song.HasField("lyrics"):
         screen.lyrics(song)
-    return song, heard, time.monotonic() - asked_at
+    return song, Heard(file, first_audio_s), time.monotonic() - asked_at
 
 
-def _compare(path: Path, song: pb.Song, mint: pb.GetMintResponse, minted: Minted, address: str) -> None:
+def _compare(path: Path, song: Song, mint: pb.GetMintResponse, minted: Minted, address: str) -> None:
     """File, song, order to mint and chain must all speak of the same bytes and the same owner."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     for what, found, wanted in (

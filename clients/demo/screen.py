@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from acesteps import AcestepsError
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 
@@ -31,6 +32,9 @@ class Screen:
 
     def line(self, text: str) -> None:
         self.console.print(f"  {text}", markup=False, soft_wrap=True)
+
+    def away(self, error: AcestepsError) -> None:
+        self.line(f"asking again until it works: {error}")
 
     def head(self, text: str) -> None:
         self.console.print(f"\n{text}", style="bold", markup=False)

@@ -21,13 +21,14 @@ class GeneratedModules(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         protos = Path(self.root).parents[1] / "protos"
-        if (Path(self.root) / PACKAGE / "gateway").is_dir() or version == "editable":
+        if (Path(self.root) / PACKAGE / "gateway").is_dir():
             return
         self._folder = Path(tempfile.mkdtemp())
         _generate(protos, self._folder)
         place = PACKAGE if self.target_name == "sdist" else "acesteps"
         for folder in sorted((self._folder / "acesteps").iterdir()):
-            build_data["force_include"][str(folder)] = f"{place}/{folder.name}"
+            for kind in ("force_include", "force_include_editable"):
+                build_data[kind][str(folder)] = f"{place}/{folder.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         if hasattr(self, "_folder"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.demo.song import Creator, creator
+from acesteps import AsyncClient
 from deploy.local.stack import Stack
 
 # Short enough that a test need not wait long for a killed gateway's lease to run out.
@@ -19,8 +19,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def artist(stack: Stack) -> AsyncIterator[Creator]:
-    async with creator(stack.gateway_target, lambda line: None) as connected:
+async def artist(stack: Stack) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(stack.gateway_target) as connected:
         yield connected
 
 

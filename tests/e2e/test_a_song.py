@@ -3,28 +3,23 @@
 import asyncio
 import hashlib
 import json
-import time
 import urllib.request
-import uuid
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
-from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from clients.demo.song import Creator, Heard
+from acesteps import AsyncClient, Downloaded, Song
 from clients.demo.wallet import Wallet
 from deploy.local.stack import Stack
 
 
-async def make(artist: Creator, folder: Path, **fields: Any) -> tuple[pb.Song, Heard]:
+async def make(artist: AsyncClient, folder: Path, **fields: Any) -> tuple[Song, Downloaded]:
     """A song, watched to its end and heard from its first byte."""
-    request = pb.CreateSongRequest(
-        **{"request_id": str(uuid.uuid4()), "prompt": "calm piano, 90 BPM", "duration_s": 6} | fields
-    )
-    song = await artist.create(request)
-    listening = asyncio.create_task(artist.listen(song.id, folder / f"{song.id}.mp3", time.monotonic()))
+    created = await artist.create(**{"prompt": "calm piano, 90 BPM", "duration_s": 6} | fields)
+    song = created.song
+    listening = asyncio.create_task(artist.download(song.id, folder / f"{song.id}.mp3"))
     song = await artist.finish(song.id)
     return song, await listening
 
@@ -35,7 +30,7 @@ def get(url: str) -> bytes:
 
 
 async def test_a_prompt_becomes_a_token_that_is_the_files_hash(
-    stack: Stack, artist: Creator, out: Path
+    stack: Stack, artist: AsyncClient, out: Path
 ) -> None:
     wallet = Wallet(stack.rpc_url)
     await wallet.fund()
@@ -46,7 +41,7 @@ async def test_a_prompt_becomes_a_token_that_is_the_files_hash(
     assert sum(len(section.lines) for section in song.lyrics.sections) >= 1
 
     saved = await artist.save(song.id)
-    order = await artist.mint(song.id)
+    order = await artist.mint_order(song.id)
     minted = await wallet.mint(order)
     await wallet.close()
     assert int(order.token_id, 16) == int(digest, 16)
@@ -62,7 +57,7 @@ async def test_a_prompt_becomes_a_token_that_is_the_files_hash(
     assert prompt not in json.dumps(metadata)  # it was not to be revealed
 
 
-async def test_the_file_is_what_an_independent_decoder_expects(artist: Creator, out: Path) -> None:
+async def test_the_file_is_what_an_independent_decoder_expects(artist: AsyncClient, out: Path) -> None:
     _, heard = await make(artist, out, prompt="driving techno, 130 BPM", instrumental=True, duration_s=8)
     with av.open(str(heard.path)) as container:
         stream = container.streams.audio[0]
@@ -73,7 +68,7 @@ async def test_the_file_is_what_an_independent_decoder_expects(artist: Creator, 
     assert np.sqrt(np.mean(samples.astype(np.float64) ** 2)) > 0.01  # it can be heard
 
 
-async def test_one_seed_is_one_music_but_every_song_is_its_own_file(artist: Creator, out: Path) -> None:
+async def test_one_seed_is_one_music_but_every_song_is_its_own_file(artist: AsyncClient, out: Path) -> None:
     first, _ = await make(artist, out, seed=11)
     again, _ = await make(artist, out, seed=11)
     other, _ = await make(artist, out, seed=12)
@@ -81,19 +76,15 @@ async def test_one_seed_is_one_music_but_every_song_is_its_own_file(artist: Crea
     assert first.audio.sha256 != again.audio.sha256
 
 
-async def test_own_words_are_sung_and_kept(artist: Creator, out: Path) -> None:
+async def test_own_words_are_sung_and_kept(artist: AsyncClient, out: Path) -> None:
     words = "[Verse 1]\nThe kettle hums, the window glows\nA paper boat goes where it goes\n"
     song, _ = await make(artist, out, lyrics=words, prompt="gentle folk, 96 BPM", duration_s=10)
     assert song.lyrics.engine == "user"
     assert [line.text for line in song.lyrics.sections[0].lines] == words.splitlines()[1:]
 
 
-async def test_http_audio_starts_before_the_song_has_ended(stack: Stack, artist: Creator) -> None:
-    song = await artist.create(
-        pb.CreateSongRequest(
-            prompt="ambient pads", duration_s=100, instrumental=True, request_id=str(uuid.uuid4())
-        )
-    )
+async def test_http_audio_starts_before_the_song_has_ended(stack: Stack, artist: AsyncClient) -> None:
+    song = (await artist.create("ambient pads", duration_s=100, instrumental=True)).song
 
     def first_bytes() -> tuple[bytes, str]:
         with urllib.request.urlopen(f"{stack.gateway_url}/v1/songs/{song.id}/audio", timeout=20) as answer:

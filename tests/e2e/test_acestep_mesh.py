@@ -12,9 +12,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from acesteps.music.v1 import music_service_pb2 as music_pb
-from clients.demo.song import Creator, SongFailed, creator
+from acesteps import AsyncClient, Extend, LyricEdit, Repaint, Sampling, Song, SongFailed, Variation
 from clients.demo.wallet import Wallet
 from deploy.local.stack import Stack
 from services.music.acestep import tiny_checkpoint
@@ -35,10 +33,10 @@ def mesh(tmp_path: Path) -> Iterator[Stack]:
         yield stack
 
 
-async def minted(mesh: Stack, artist: Creator, wallet: Wallet, song: pb.Song) -> dict[str, Any]:
+async def minted(mesh: Stack, artist: AsyncClient, wallet: Wallet, song: Song) -> dict[str, Any]:
     """The metadata of the song's token, once that is the wallet's."""
     await artist.save(song.id)
-    order = await artist.mint(song.id)
+    order = await artist.mint_order(song.id)
     token = await wallet.mint(order)
     assert int(order.token_id, 16) == int(song.audio.sha256, 16)
     assert token.owner == wallet.address
@@ -47,7 +45,7 @@ async def minted(mesh: Stack, artist: Creator, wallet: Wallet, song: pb.Song) ->
     return dict(document)
 
 
-def pcm_of(mesh: Stack, song: pb.Song) -> NDArray[np.int16]:
+def pcm_of(mesh: Stack, song: Song) -> NDArray[np.int16]:
     """The samples of the song's WAV file, (n, 2)."""
     wav = get(f"{mesh.gateway_url}/v1/songs/{song.id}/audio?format=wav")
     samples, _ = soundfile.read(io.BytesIO(wav), dtype="int16")
@@ -60,9 +58,9 @@ async def test_a_song_of_the_model_and_edits_of_it_are_heard_permitted_and_minte
 ) -> None:
     wallet = Wallet(mesh.rpc_url)
     await wallet.fund()
-    async with creator(mesh.gateway_target, lambda line: None) as artist:
+    async with AsyncClient(mesh.gateway_target) as artist:
 
-        async def heard(**fields: Any) -> pb.Song:
+        async def heard(**fields: Any) -> Song:
             """A song that was listened to while it was made, saved and minted."""
             song, file = await make(artist, tmp_path, **fields)
             assert hashlib.sha256(file.path.read_bytes()).hexdigest() == song.audio.sha256
@@ -75,20 +73,19 @@ async def test_a_song_of_the_model_and_edits_of_it_are_heard_permitted_and_minte
             known[song.id] = song
             return song
 
-        async def changed(source: pb.Song, **fields: Any) -> pb.Song:
+        async def changed(source: Song, **fields: Any) -> Song:
             return await heard(source_song_id=source.id, prompt="", duration_s=None, **fields)
 
-        known: dict[str, pb.Song] = {}
+        known: dict[str, Song] = {}
         song = await heard(creator_address=wallet.address, duration_s=6, lyrics=WORDS)
-        variation = await changed(song, variation={"variance": 0.6}, seed=3)
-        repaint = await changed(song, repaint={"start_s": 2.0, "end_s": 3.5}, sampling={"steps": 3})
-        mode = music_pb.LyricEdit.MODE_ONLY_LYRICS
-        lyric_edit = await changed(song, lyric_edit={"mode": mode}, lyrics=WORDS.replace("rain", "snow"))
-        extend = await changed(song, extend={"left_s": 1.0, "right_s": 0.5})
-        again = await changed(extend, repaint={"start_s": 6.5, "end_s": 7.5, "variance": 1.0})
-        asked = pb.CreateSongRequest(request_id="long", prompt="calm piano", sampling={"steps": 201})
+        variation = await changed(song, edit=Variation(variance=0.6), seed=3)
+        repaint = await changed(song, edit=Repaint(start_s=2.0, end_s=3.5), sampling=Sampling(steps=3))
+        only_lyrics = LyricEdit(mode=LyricEdit.MODE_ONLY_LYRICS)
+        lyric_edit = await changed(song, edit=only_lyrics, lyrics=WORDS.replace("rain", "snow"))
+        extend = await changed(song, edit=Extend(left_s=1.0, right_s=0.5))
+        again = await changed(extend, edit=Repaint(start_s=6.5, end_s=7.5, variance=1.0))
         with pytest.raises(SongFailed, match="OUT_OF_RANGE"):
-            await artist.finish((await artist.create(asked)).id)
+            await artist.make("calm piano", sampling=Sampling(steps=201))
     await wallet.close()
 
     assert {one.engine for one in known.values()} == {"acestep"}

@@ -111,7 +111,8 @@ class Mesh:
 @asynccontextmanager
 async def gateway(**fields: Any) -> AsyncIterator[Gateway]:
     grpc_port, http_port = free_ports(2)
-    settings = GatewaySettings(grpc_port=grpc_port, http_port=http_port, **fields)
+    settings = GatewaySettings(**{"grpc_port": grpc_port, "http_port": http_port} | fields)
+    grpc_port, http_port = settings.grpc_port, settings.http_port
     async with AsyncExitStack() as stack:
         health = Health()
         services = await build(settings, stack, health)

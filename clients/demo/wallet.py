@@ -42,6 +42,10 @@ class Wallet:
     def address(self) -> str:
         return str(self._account.address)
 
+    @property
+    def private_key(self) -> str:
+        return str(self._account.key.to_0x_hex())
+
     async def fund(self) -> None:
         """Development chains give what is asked for."""
         await self._web3.provider.make_request("anvil_setBalance", [self.address, hex(FUNDS_WEI)])
@@ -52,17 +56,16 @@ class Wallet:
         Raises MintFailed.
         """
         sent = await asyncio.to_thread(send, order, self._rpc_url, self._account)
+        owner, token_uri = await self.token(order.contract, order.token_id)
+        return Minted(sent.transaction, sent.block, sent.gas_used, owner, token_uri)
+
+    async def token(self, contract: str, token_id: str) -> tuple[str, str]:
+        """Owner and tokenURI, as the contract tells them."""
         abi = json.loads(ABI_FILE.read_text())["abi"]
-        contract = self._web3.to_checksum_address(order.contract)
-        token = self._web3.eth.contract(address=contract, abi=abi).functions
-        token_id = int(order.token_id, 16)
-        return Minted(
-            transaction=sent.transaction,
-            block=sent.block,
-            gas_used=sent.gas_used,
-            owner=await token.ownerOf(token_id).call(),
-            token_uri=await token.tokenURI(token_id).call(),
-        )
+        address = self._web3.to_checksum_address(contract)
+        functions = self._web3.eth.contract(address=address, abi=abi).functions
+        number = int(token_id, 16)
+        return await functions.ownerOf(number).call(), await functions.tokenURI(number).call()
 
     async def close(self) -> None:
         await self._web3.provider.disconnect()

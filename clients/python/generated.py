@@ -27,7 +27,7 @@ class GeneratedModules(BuildHookInterface[Any]):
         _generate(protos, self._folder)
         place = PACKAGE if self.target_name == "sdist" else "acesteps"
         for folder in sorted((self._folder / "acesteps").iterdir()):
-            for kind in ("force_include", "force_include_editable"):
+            for kind in {"force_include", "force_include_editable"} & build_data.keys():
                 build_data[kind][str(folder)] = f"{place}/{folder.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:

@@ -39,16 +39,14 @@ async def _drawn(values: Iterator[Any]) -> AsyncIterator[Any]:
 Connect = Callable[..., Any]
 
 
-@pytest.fixture(params=["AsyncClient", "Client"])
+@pytest.fixture(params=[AsyncClient, Client])
 async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     """Makes clients of one kind; every method of theirs is awaited or iterated as the asynchronous one's."""
-    opened: list[Any] = []
+    asynchronous, opened = request.param is AsyncClient, list[Any]()
 
     def make(target: str, **settings: Any) -> Any:
-        opened.append(
-            AsyncClient(target, **settings) if request.param == "AsyncClient" else Client(target, **settings)
-        )
-        return opened[-1] if request.param == "AsyncClient" else InThreads(opened[-1])
+        opened.append((AsyncClient if asynchronous else Client)(target, **settings))
+        return opened[-1] if asynchronous else InThreads(opened[-1])
 
     yield make
     for client in opened:

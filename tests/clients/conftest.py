@@ -4,14 +4,21 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from acesteps import AsyncClient, Client
+from acesteps.gateway.v1 import account_service_pb2 as account_pb
+from acesteps.gateway.v1.account_service_pb2_grpc import AccountServiceStub
+from deploy.local.chain import Chain
 from deploy.local.postgres import Database
-from tests.gateway.mesh import Gateway, Mesh, mesh
+from services.common.channels import open_channel
+from services.common.settings import ServiceSettings
+from tests.gateway.mesh import CALL_S, Gateway, Mesh, mesh
+from tests.gateway.wallets import SITE, Wallet, bearer, signed_in
 
 
 class InThreads:
@@ -65,6 +72,31 @@ async def pods(database: Database, tmp_path: Path) -> AsyncIterator[Mesh]:
 @pytest.fixture
 async def gateway(pods: Mesh) -> Gateway:
     return await pods.open()
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A gateway that asks for an API key, and an account there that has them made."""
+
+    target: str
+    accounts: Any
+    session: Any
+
+    async def secret(self, *scopes: account_pb.Scope) -> str:
+        request = account_pb.CreateApiKeyRequest(name="test", scopes=scopes)
+        made = await self.accounts.CreateApiKey(request, timeout=CALL_S, metadata=self.session)
+        return str(made.secret)
+
+
+@pytest.fixture
+async def keyed(pods: Mesh, anvil: Chain) -> AsyncIterator[Keyed]:
+    gateway = await pods.open(
+        auth="accounts", site_url=SITE, chain_rpc_url=anvil.rpc_url, chain_id=anvil.chain_id
+    )
+    async with open_channel(target_of(gateway), ServiceSettings()) as channel:
+        accounts = AccountServiceStub(channel)
+        session = bearer((await signed_in(accounts, Wallet())).session_token)
+        yield Keyed(target_of(gateway), accounts, session)
 
 
 def target_of(gateway: Gateway) -> str:

@@ -15,10 +15,11 @@ import pytest
 from eth_account import Account
 
 from acesteps.cli.profile import Profile, read_profile, store_profile
+from acesteps.gateway.v1 import account_service_pb2 as account_pb
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.wallet import account_from, account_from_keystore
 from services.common.errors import InvalidRequest
-from tests.clients.conftest import target_of
+from tests.clients.conftest import Keyed, target_of
 from tests.gateway.mesh import Gateway, Mesh, eventually, made
 from tests.gateway.pods import Script, rendered
 
@@ -191,22 +192,30 @@ async def test_what_is_wrong_is_one_clear_line(
     assert all(word in err.splitlines()[-1] for word in words), err
 
 
-async def test_login_keeps_target_and_key_for_the_owner_alone(shell: Shell) -> None:
-    target = shell.environment.pop("ACESTEPS_TARGET")
-    status, out, err = await shell.run("login", target, "--api-key-file", "-", given="ace_secret\n")
+async def test_login_keeps_target_and_key_for_the_owner_alone(shell: Shell, keyed: Keyed) -> None:
+    del shell.environment["ACESTEPS_TARGET"]
+    secret = await keyed.secret(account_pb.SCOPE_READ)
+    assert (await shell.run("login", keyed.target))[0] == 4
+    status, out, err = await shell.run("login", keyed.target, "--api-key-file", "-", given=f"{secret}\n")
     assert status == 0, err
     (profile,) = shell.folder.rglob("profile.json")
     assert str(profile) in out
-    assert "ace_secret" not in out + err
+    assert secret not in out + err
     assert stat.S_IMODE(profile.stat().st_mode) == 0o600
-    assert json.loads(profile.read_text())["api_key"] == "ace_secret"
-    assert (await shell.run("list"))[0] == 0
+    assert json.loads(profile.read_text())["api_key"] == secret
+    assert (await shell.run("list"))[:2] == (0, "")
+    shell.environment["ACESTEPS_API_KEY"] = "ace_" + "A" * 43
+    assert (await shell.run("list"))[0] == 4
 
-    profile.chmod(0o644)
+
+@pytest.mark.parametrize("content", ['{"target": 7}', '{"tarqet": "x"}', "[]", "{", "\udcff"])
+async def test_a_profile_that_login_did_not_write_is_one_line(shell: Shell, content: str) -> None:
+    profile = shell.folder / ".config" / "acesteps" / "profile.json"
+    profile.parent.mkdir(parents=True)
+    profile.write_bytes(content.encode("utf-8", "surrogateescape"))
     status, _, err = await shell.run("list")
     assert (status, "chmod 600" in err) == (2, True)
     profile.chmod(0o600)
-    profile.write_text('{"target": 7}')
     status, _, err = await shell.run("list")
     assert (status, "log in again" in err) == (2, True)
     assert (await shell.run("logout"))[0] == 0

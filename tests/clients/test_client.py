@@ -19,6 +19,7 @@ import acesteps
 from acesteps import AsyncClient, AudioPiece, Client, Extend, Tls, Variation
 from acesteps.channel import destination
 from acesteps.files import PartFile
+from acesteps.gateway.v1 import account_service_pb2 as account_pb
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.gateway.v1.gateway_service_pb2_grpc import (
     GatewayServiceServicer,
@@ -27,7 +28,7 @@ from acesteps.gateway.v1.gateway_service_pb2_grpc import (
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from deploy.local.ports import free_ports
 from services.common.errors import InvalidRequest, Unavailable
-from tests.clients.conftest import Connect, listed, target_of
+from tests.clients.conftest import Connect, Keyed, listed, target_of
 from tests.common.certificates import Authority
 from tests.gateway.mesh import Gateway, Mesh
 from tests.gateway.mesh import gateway as running
@@ -218,6 +219,19 @@ async def test_a_gateway_that_stays_away_is_given_up_and_told_of_once(connect: C
     with pytest.raises(acesteps.Unavailable):
         await listed(client.watch("x"))
     assert len(told) == 2
+
+
+async def test_an_api_key_says_whose_songs_these_are_and_without_one_nothing_is_open(
+    connect: Connect, keyed: Keyed
+) -> None:
+    with pytest.raises(acesteps.Unauthenticated):
+        await connect(keyed.target).get("00000000-0000-4000-8000-000000000000")
+    with pytest.raises(acesteps.Unauthenticated):
+        await connect(keyed.target, api_key="ace_" + "A" * 43).get("00000000-0000-4000-8000-000000000000")
+    scopes = (account_pb.SCOPE_READ, account_pb.SCOPE_WRITE)
+    first, second = [connect(keyed.target, api_key=await keyed.secret(*scopes)) for _ in range(2)]
+    song = await first.make(PROMPT, duration_s=5.0, instrumental=True)
+    assert [one.id for one in await listed(second.list())] == [song.id]
 
 
 class Recorder(GatewayServiceServicer):

@@ -24,7 +24,9 @@ from services.gateway.faces.http_songs import add_songs
 from services.gateway.faces.problems import Problem, answer_with_problems
 from services.gateway.use_cases import UseCases
 
-_EXPOSED = ("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Location", ATTEMPT_HEADER)
+_EXPOSED = (
+    "Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After", ATTEMPT_HEADER,
+)  # fmt: skip
 
 
 def create_app(

@@ -17,9 +17,11 @@ from eth_account import Account
 from acesteps.cli.profile import Profile, read_profile, store_profile
 from acesteps.gateway.v1 import account_service_pb2 as account_pb
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.gateway.v1.gateway_service_pb2_grpc import GatewayServiceServicer
 from acesteps.wallet import account_from, account_from_keystore
 from services.common.errors import InvalidRequest
 from tests.clients.conftest import Keyed, target_of
+from tests.clients.recorder import Recorder, served
 from tests.gateway.mesh import Gateway, Mesh, eventually, made
 from tests.gateway.pods import Script, rendered
 
@@ -303,3 +305,65 @@ async def test_who_reads_only_the_first_line_breaks_nothing(shell: Shell, gatewa
     )
     _, err = await process.communicate()
     assert err == b""
+
+
+COMMANDS = {
+    "CreateBatch": ("make", "x", "-n", "3"),
+    "ListSongs": (
+        "list",
+        "--state",
+        "failed",
+        "--state",
+        "queued",
+        "--query",
+        "night",
+        "--favourite",
+        "--hidden",
+    ),
+    "RetrySong": ("retry", "x"),
+    "DeleteSong": ("delete", "x", "--yes"),
+    "UpdateSong": ("rename", "x", "Night Train"),
+    "ShareSong": ("share", "x"),
+    "UnshareSong": ("share", "x", "--off"),
+    "GetFamily": ("family", "x"),
+    "SaveSong": ("save", "x", "--permit", "packed"),
+    "GetMint": ("mint", "x"),
+    "WriteLyrics": ("lyrics", "rain", "--genre", "folk", "--seed", "3"),
+    "ReviewLyrics": ("review", "--lyrics", "words.txt"),
+}
+
+
+@pytest.mark.parametrize("rpc", COMMANDS)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+async def test_a_command_asks_for_what_it_says(tmp_path: Path, rpc: str, options: tuple[str, ...]) -> None:
+    recorder = Recorder()
+    (tmp_path / "words.txt").write_text("rain on the roof\n", encoding="utf-8-sig")
+    async with served(recorder) as target:
+        status, _, err = await Shell(tmp_path, target).run(*COMMANDS[rpc], *options)
+    # An empty review passes nothing.
+    assert status == (1 if rpc == "ReviewLyrics" else 0), err
+    assert list(recorder.calls) == [rpc]
+
+
+class Relatives(GatewayServiceServicer):
+    async def GetFamily(self, request: pb.GetFamilyRequest, context: Any) -> pb.GetFamilyResponse:
+        members = [
+            pb.FamilyMember(song_id="first", deleted=True),
+            pb.FamilyMember(song_id="loud", source_song_id="first", task="variation", title="Loud", state=3),
+            pb.FamilyMember(song_id="long", source_song_id="loud", task="extend", title="Long", state=4),
+            pb.FamilyMember(song_id="soft", source_song_id="first", task="variation", title="Soft", state=3),
+        ]
+        return pb.GetFamilyResponse(members=members, truncated=True)
+
+
+async def test_a_family_is_shown_as_a_tree(tmp_path: Path) -> None:
+    async with served(Relatives()) as target:
+        status, out, err = await Shell(tmp_path, target).run("family", "long")
+    assert status == 0
+    assert out.splitlines() == [
+        "first  deleted",
+        "  loud  variation  succeeded  Loud",
+        "    long  extend  failed  Long  <- this one",
+        "  soft  variation  succeeded  Soft",
+    ]
+    assert "more than these" in err

@@ -5,8 +5,7 @@ import hashlib
 import inspect
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from deploy.local.ports import free_ports
 from services.common.errors import InvalidRequest, Unavailable
 from tests.clients.conftest import Connect, Keyed, listed, target_of
+from tests.clients.recorder import RPCS, Recorder, served
 from tests.common.certificates import Authority
 from tests.gateway.mesh import Gateway, Mesh
 from tests.gateway.mesh import gateway as running
@@ -234,36 +234,6 @@ async def test_an_api_key_says_whose_songs_these_are_and_without_one_nothing_is_
     assert [one.id for one in await listed(second.list())] == [song.id]
 
 
-class Recorder(GatewayServiceServicer):
-    """A gateway that takes down how it is called."""
-
-    def __init__(self) -> None:
-        self.calls: dict[str, tuple[dict[str, Any], float | None]] = {}
-
-    def note(self, rpc: str, context: Any) -> None:
-        self.calls[rpc] = dict(context.invocation_metadata()), context.time_remaining()
-
-
-def recording(rpc: str, *, streams: bool) -> Any:
-    answer = getattr(pb, f"{rpc}Response")()
-
-    async def one(self: Recorder, request: Any, context: Any) -> Any:
-        self.note(rpc, context)
-        return answer
-
-    async def many(self: Recorder, request: Any, context: Any) -> Any:
-        self.note(rpc, context)
-        return
-        yield
-
-    return many if streams else one
-
-
-RPCS = pb.DESCRIPTOR.services_by_name["GatewayService"].methods
-for method in RPCS:
-    setattr(Recorder, method.name, recording(method.name, streams=method.server_streaming))
-
-
 async def test_every_call_that_there_is_can_be_made_and_has_a_deadline_and_the_key(connect: Connect) -> None:
     recorder = Recorder()
     async with served(recorder) as target:
@@ -313,16 +283,6 @@ class Interrupted(GatewayServiceServicer):
         self._left -= 1
         if self._left == -1:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
-
-
-@asynccontextmanager
-async def served(servicer: GatewayServiceServicer) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    add_GatewayServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield f"127.0.0.1:{port}"
-    await server.stop(0)
 
 
 async def test_a_batch_is_watched_on_from_the_last_cursor(connect: Connect) -> None:

@@ -25,8 +25,14 @@ from services.gateway.faces.problems import Problem, answer_with_problems
 from services.gateway.use_cases import UseCases
 
 _EXPOSED = (
-    "Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After", ATTEMPT_HEADER,
-)  # fmt: skip
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Location",
+    "Retry-After",
+    ATTEMPT_HEADER,
+)
 
 
 def create_app(

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from acesteps.cli.making import file_name
-from acesteps.cli.screen import as_dict, facts_of, when
+from acesteps.cli.screen import facts_of, when
 from acesteps.cli.session import CommandFailed, Session
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.orders import state_of
@@ -103,7 +103,10 @@ def share(session: Session, asked: Namespace) -> None:
             _tell(session, client.unshare(asked.song_id))
             return
         shared = client.share(asked.song_id)
-    session.screen.data(shared) if session.screen.as_json else session.screen.line(shared.url)
+    if session.screen.as_json:
+        session.screen.data(shared)
+    else:
+        session.screen.line(shared.url)
 
 
 def download(session: Session, asked: Namespace) -> None:
@@ -114,7 +117,9 @@ def download(session: Session, asked: Namespace) -> None:
             path /= file_name(song, asked.format)
         with session.screen.progress() as bars:
             bars.show(song)
-            file = client.download(song.id, path, audio_format=asked.format)
+            file = client.download(
+                song.id, path, audio_format=asked.format, on_piece=lambda piece: bars.received(song.id, piece)
+            )
     told = {"path": str(file.path), "bytes": file.size_bytes, "sha256": file.sha256}
     if session.screen.as_json:
         session.screen.data({"song_id": song.id, **told})
@@ -132,7 +137,10 @@ def confirm(question: str) -> None:
 
 
 def _tell(session: Session, song: pb.Song) -> None:
-    session.screen.data(as_dict(song)) if session.screen.as_json else session.screen.facts(facts_of(song))
+    if session.screen.as_json:
+        session.screen.data(song)
+    else:
+        session.screen.facts(facts_of(song))
 
 
 def _title(song: pb.Song) -> str:

@@ -85,7 +85,10 @@ def _order(session: Session, asked: Namespace, prompt: str, fields: SongFields) 
         session.screen.note(f"advice: {finding.message}")
     if asked.no_wait:
         for song in songs:
-            session.screen.data(song) if session.screen.as_json else session.screen.line(song.id)
+            if session.screen.as_json:
+                session.screen.data(song)
+            else:
+                session.screen.line(song.id)
         return
     _run(_wait(session, songs, asked.out), [song.id for song in songs])
 

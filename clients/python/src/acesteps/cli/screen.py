@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from acesteps.files import AudioPiece
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.orders import state_of
@@ -117,6 +118,17 @@ class Bars:
             told = "".join(f", {text}" for text in _told(song))
             self._line(f"{song.id[:8]}  {stage}{told}")
         self._told[song.id] = (stage, heard)
+
+    def received(self, song_id: str, piece: AudioPiece) -> None:
+        """Of a song that was shown before."""
+        size = piece.offset + len(piece.data)
+        self._progress.update(
+            self._tasks[song_id],
+            description="receiving",
+            total=piece.total_bytes or None,
+            completed=size,
+            told=f"{size / 1e6:.1f} MB",
+        )
 
 
 def _told(song: pb.Song) -> Iterator[str]:

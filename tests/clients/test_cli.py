@@ -350,8 +350,8 @@ class Relatives(GatewayServiceServicer):
         members = [
             pb.FamilyMember(song_id="first", deleted=True),
             pb.FamilyMember(song_id="loud", source_song_id="first", task="variation", title="Loud", state=3),
-            pb.FamilyMember(song_id="long", source_song_id="loud", task="extend", title="Long", state=4),
             pb.FamilyMember(song_id="soft", source_song_id="first", task="variation", title="Soft", state=3),
+            pb.FamilyMember(song_id="long", source_song_id="loud", task="extend", title="Long", state=4),
         ]
         return pb.GetFamilyResponse(members=members, truncated=True)
 

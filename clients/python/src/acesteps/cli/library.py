@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -49,15 +50,27 @@ def family(session: Session, asked: Namespace) -> None:
     if session.screen.as_json:
         session.screen.data(found)
         return
-    depths: dict[str, int] = {}
-    for member in found.members:  # a source stands before what was made from it
-        depths[member.song_id] = depths.get(member.source_song_id, -1) + 1
+    for depth, member in _tree(found.members):
         what = "deleted" if member.deleted else f"{state_of(member)}  {member.title}"
         mark = "  <- this one" if member.song_id == asked.song_id else ""
         task = f"{member.task}  " if member.source_song_id and member.task else ""
-        session.screen.line(f"{'  ' * depths[member.song_id]}{member.song_id}  {task}{what}{mark}")
+        session.screen.line(f"{'  ' * depth}{member.song_id}  {task}{what}{mark}")
     if found.truncated:
         session.screen.note("there are more than these")
+
+
+def _tree(members: Sequence[pb.FamilyMember]) -> Iterator[tuple[int, pb.FamilyMember]]:
+    """Every member with its depth, each behind its source; one whose source is not here begins a tree."""
+    known = {member.song_id for member in members}
+    made_from: dict[str, list[pb.FamilyMember]] = {}
+    for member in members:
+        source = member.source_song_id if member.source_song_id in known else ""
+        made_from.setdefault(source, []).append(member)
+    waiting = [(0, member) for member in reversed(made_from.get("", []))]
+    while waiting:
+        depth, member = waiting.pop()
+        yield depth, member
+        waiting += [(depth + 1, child) for child in reversed(made_from.get(member.song_id, []))]
 
 
 def retry(session: Session, asked: Namespace) -> None:

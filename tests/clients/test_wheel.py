@@ -29,6 +29,9 @@ def make(client: Client) -> Song:
 async def names(client: AsyncClient) -> list[str]:
     return [song.title async for song in client.list(states=["failed"])]
 
+async def create(client: AsyncClient) -> str:
+    return (await client.create("x")).song.id
+
 asked: pb.GetSongRequest = pb.GetSongRequest(song_id="z")
 """
 MISUSE = """\

@@ -111,6 +111,26 @@ async def test_every_answer_can_be_had_as_json(shell: Shell) -> None:
     assert (shell.folder / "song.flac").stat().st_size == flac["bytes"]
 
 
+async def test_a_song_is_arranged_and_deleted_by_commands(shell: Shell, gateway: Gateway) -> None:
+    song, _ = await made(gateway)
+    variation = (await shell.ask("vary", song.id))["song"]
+    assert (await shell.ask("rename", song.id, "Überall Schnee"))["title"] == "Überall Schnee"
+    assert (await shell.ask("favourite", song.id))["favourite"] is True
+    assert (await shell.ask("list", "--favourite"))["id"] == song.id
+    assert (await shell.ask("list", "--query", "schnee"))["id"] == song.id
+    assert "favourite" not in await shell.ask("favourite", song.id, "--off")
+    assert (await shell.ask("hide", song.id))["hidden"] is True
+    assert (await shell.ask("list"))["id"] == variation["id"]
+    token = (await shell.ask("share", song.id))["song"]["share_token"]
+    assert token in (await shell.run("share", song.id))[1]
+    assert "share_token" not in await shell.ask("share", song.id, "--off")
+    lines = (await shell.run("family", variation["id"]))[1].splitlines()
+    assert [line.split()[0] for line in lines] == [song.id, variation["id"]]
+    assert await shell.ask("delete", song.id, "--yes") == {"deleted": song.id}
+    assert (await shell.run("show", song.id))[0] == 3
+    assert "deleted" in (await shell.run("family", variation["id"]))[1].splitlines()[0]
+
+
 async def test_an_edit_is_a_command_of_its_own(shell: Shell, gateway: Gateway) -> None:
     source, _ = await made(gateway)
     (shell.folder / "words.txt").write_text("[verse]\nrain on the roof\nrain on the pane\n")

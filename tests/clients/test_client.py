@@ -81,6 +81,53 @@ async def test_a_list_goes_through_all_pages(connect: Connect, gateway: Gateway)
     assert [song.id for song in await listed(client.list(page_size=2))] == made[::-1]
 
 
+async def test_songs_are_found_by_what_they_are(connect: Connect, pods: Mesh, gateway: Gateway) -> None:
+    client = connect(target_of(gateway))
+    fields: dict[str, Any] = {"duration_s": 5.0, "instrumental": True}
+    night = await client.make(PROMPT, title="Night Train", **fields)
+    noon = await client.make(PROMPT, title="Noon", **fields)
+    pods.music.follow(Script(error=InvalidRequest("STEPS_UNKNOWN", "no such steps")))
+    with pytest.raises(acesteps.SongFailed) as failure:
+        await client.make(PROMPT, title="Night Bus", **fields)
+
+    async def found(**filters: Any) -> list[str]:
+        return [song.id for song in await listed(client.list(page_size=1, **filters))]
+
+    failed = failure.value.song.id
+    assert await found(states=["failed"]) == [failed]
+    assert await found(states=["failed", "succeeded"]) == [failed, noon.id, night.id]
+    assert await found(query="night") == [failed, night.id]
+    assert (await client.update(noon.id, favourite=True)).favourite
+    assert await found(favourite=True) == [noon.id]
+    assert await found(favourite=False) == [failed, night.id]
+    assert (await client.update(noon.id, hidden=True)).favourite
+    assert (await found(), await found(hidden=True)) == ([failed, night.id], [noon.id])
+    assert acesteps.has_ended(await client.finish((await client.retry(failed)).id))
+
+
+async def test_a_shared_song_is_heard_by_anyone_until_it_is_taken_back(
+    connect: Connect, gateway: Gateway
+) -> None:
+    client = connect(target_of(gateway))
+    song = await client.make(PROMPT, title="Night Train", duration_s=5.0, instrumental=True)
+    token = (await client.share(song.id)).song.share_token
+    assert (await client.shared(token)).title == "Night Train"
+    assert (await client.unshare(song.id)).share_token == ""
+    with pytest.raises(acesteps.NotFound, match="SHARE_NOT_FOUND"):
+        await client.shared(token)
+
+
+async def test_a_family_outlives_a_song_that_is_deleted(connect: Connect, gateway: Gateway) -> None:
+    client = connect(target_of(gateway))
+    first = await client.make(PROMPT, duration_s=5.0, instrumental=True)
+    second = await client.make(source_song_id=first.id, edit=Variation(variance=0.5))
+    await client.delete(first.id)
+    with pytest.raises(acesteps.NotFound):
+        await client.get(first.id)
+    members = (await client.family(second.id)).members
+    assert [(one.song_id, one.deleted) for one in members] == [(first.id, True), (second.id, False)]
+
+
 async def restarting(pods: Mesh, stack: AsyncExitStack, **settings: Any) -> tuple[str, AsyncExitStack]:
     """A gateway that makes no songs itself, and what ends it; the same port begins it again."""
     own = await stack.enter_async_context(AsyncExitStack())

@@ -5,7 +5,7 @@ Works without a terminal, and on terminals that cannot show every character. Kno
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -96,9 +96,9 @@ class Screen:
 class Bars:
     """One bar for every song; where there is no terminal, a line for every stage."""
 
-    def __init__(self, progress: Progress, line: Any) -> None:
+    def __init__(self, progress: Progress, line: Callable[[str], None] | None) -> None:
         self._progress, self._line = progress, line
-        self._tasks: dict[str, Any] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, tuple[str, bool]] = {}
 
     def show(self, song: pb.Song) -> None:

@@ -17,6 +17,7 @@ from deploy.local.chain import Chain
 from deploy.local.postgres import Database
 from services.common.channels import open_channel
 from services.common.settings import ServiceSettings
+from tests.clients.shell import Shell
 from tests.gateway.mesh import CALL_S, Gateway, Mesh, mesh
 from tests.gateway.wallets import SITE, Wallet, bearer, signed_in
 
@@ -106,3 +107,9 @@ def target_of(gateway: Gateway) -> str:
 async def listed(values: Any) -> list[Any]:
     async with aclosing(values):
         return [value async for value in values]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, gateway: Gateway) -> Shell:
+    (tmp_path / "home").mkdir()
+    return Shell(tmp_path / "home", target_of(gateway))

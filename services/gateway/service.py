@@ -40,7 +40,7 @@ from services.gateway.sharing import Sharing
 from services.gateway.shelf import Shelf
 from services.gateway.songs import Songs
 from services.gateway.store import Store
-from services.gateway.tiers import TiersError, read_tiers
+from services.gateway.tiers import DEFAULT_FILE, TiersError, read_tiers
 from services.gateway.use_cases import UseCases
 from services.gateway.work.attempt import Attempt, Outcome
 from services.gateway.work.discovery import addresses_of, name_of
@@ -67,7 +67,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
     """
     database, workers_database = await _open_databases(settings, stack)
     try:
-        tiers = read_tiers(settings.tiers_file)
+        tiers = read_tiers(settings.tiers_file or DEFAULT_FILE)
     except TiersError as error:
         raise StartError(f"GATEWAY_TIERS_FILE: {error}") from error
     try:

@@ -8,7 +8,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.common.settings import Port, ServiceSettings
-from services.gateway.tiers import DEFAULT_FILE
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -50,8 +49,8 @@ class GatewaySettings(ServiceSettings):
     chain_id: Annotated[int, Field(ge=1, le=2**53)] = 31337
     """Chain that songs are minted on."""
 
-    tiers_file: Path = DEFAULT_FILE
-    """What accounts of each tier may do (TOML); the default says what is what."""
+    tiers_file: Path | None = None
+    """What accounts of each tier may do (TOML); none: services/gateway/tiers.toml, which says what is what."""
     resolve_every_s: Seconds = 5.0
     """How often music pods are looked for behind a name."""
     sweep_every_s: Seconds = 60.0

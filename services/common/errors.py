@@ -4,7 +4,8 @@ A service raises a `ServiceError`; the server interceptor sends it; a client get
 from `error_from_rpc`. What a reason means is said in the protos, not here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar, cast
 
 import grpc
@@ -116,6 +117,17 @@ class Internal(ServiceError):
     """A defect of ours. The message never holds details; the log does."""
 
     code = grpc.StatusCode.INTERNAL
+
+
+@contextmanager
+def fields_within(path: str) -> Iterator[None]:
+    """Names the field of an error by its whole path: `path` ("song.") before what the inner message knew."""
+    try:
+        yield
+    except ServiceError as error:
+        if field := error.metadata.get("field"):
+            error.metadata["field"] = f"{path}{field}"
+        raise
 
 
 _CLASSES: Mapping[grpc.StatusCode, type[ServiceError]] = {

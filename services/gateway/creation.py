@@ -7,6 +7,7 @@ normalised here, once: what is stored is what is sung.
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -38,10 +39,7 @@ def new_song(
     Raises:
         InvalidField: the first field that is missing or out of its limits.
     """
-    if request.request_id and not _REQUEST_ID.fullmatch(request.request_id):
-        raise InvalidField(
-            "MALFORMED", "request_id", "request_id is malformed", limit="1 to 64 characters of [A-Za-z0-9._-]"
-        )
+    request_id = checked_request_id(request.request_id)
     edit = edit_of(request)
     asked = _asked(request)
     kept: Mapping[str, Any] = {
@@ -58,13 +56,30 @@ def new_song(
     return NewSong(
         id=uuid4(),
         account_id=account.id,
-        request_id=request.request_id or None,
+        request_id=request_id,
         request_digest=request_digest({**asked, **more, "seed": seed}),
         seed=drawn,
         priority=priority,
         **kept,
         **fields,
     )
+
+
+def again(new: NewSong, request: pb.CreateSongRequest, prompt: str, seed: int) -> NewSong:
+    """The song that `request`, which made `new`, makes with another prompt (checked) and another seed."""
+    title = new.title
+    if new.instrumental and new.source_song_id is None and not request.title.strip():
+        title = title_without_words(prompt, revealed=new.reveal_prompt, seed=seed)
+    return replace(new, id=uuid4(), prompt=prompt, seed=seed, title=title)
+
+
+def checked_request_id(request_id: str) -> str | None:
+    """None for none. Raises InvalidField (MALFORMED)."""
+    if request_id and not _REQUEST_ID.fullmatch(request_id):
+        raise InvalidField(
+            "MALFORMED", "request_id", "request_id is malformed", limit="1 to 64 characters of [A-Za-z0-9._-]"
+        )
+    return request_id or None
 
 
 def _asked(request: pb.CreateSongRequest) -> Mapping[str, Any]:

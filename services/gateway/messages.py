@@ -10,11 +10,12 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as music_pb
 from services.gateway.edits import kept_edit
-from services.gateway.models import Song, State
+from services.gateway.models import Place, Song, State
 from services.gateway.review import Finding
 
 
-def song_message(song: Song) -> pb.Song:
+def song_message(song: Song, place: Place | None = None) -> pb.Song:
+    """`place`: of a song that waits, where it is known."""
     edit: Mapping[str, Any] = kept_edit(song.edit)
     message = pb.Song(
         id=str(song.id),
@@ -43,6 +44,8 @@ def song_message(song: Song) -> pb.Song:
         batch_id=str(song.batch_id or ""),
         **edit,
     )
+    if place is not None:
+        message.progress.queue_position, message.progress.eta_s = place.position, place.eta_s
     if song.state is State.FAILED:
         message.failure.CopyFrom(pb.SongFailure(reason=song.failure_reason, message=song.failure_message))
     if song.state is State.SUCCEEDED:

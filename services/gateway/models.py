@@ -119,6 +119,15 @@ class NewSong:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Songs that were asked for together. Field names are the columns'."""
+
+    id: UUID
+    request_digest: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Song:
     """A song's row as everything but the queue's own bookkeeping. Field names are the columns'."""
 
@@ -138,6 +147,7 @@ class Song:
     edit: bytes | None
     sampling: bytes | None
     batch_id: UUID | None
+    batch_index: int | None
     favourite: bool
     hidden: bool
     share_token: str | None
@@ -183,6 +193,16 @@ class Song:
     permit_deadline: datetime | None
     chain_id: int
     contract: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A song's place in the queue."""
+
+    # 1: it is next
+    position: int
+    # seconds until it is done, 0 while no song was made from which to tell
+    eta_s: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ connection is down, everyone looks again after a while on their own.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -26,7 +26,7 @@ CHECK_S = 15.0
 
 
 class Subscription:
-    """News of one song, or of all. Subscribe first, then look, then wait: nothing falls between."""
+    """News of one song, of some, or of all. Subscribe first, then look, then wait: nothing falls between."""
 
     def __init__(self, notices: "Notices", kinds: frozenset[str]) -> None:
         self._notices = notices
@@ -38,13 +38,20 @@ class Subscription:
         if kind is None or not self._kinds or kind in self._kinds:
             self._news.set()
 
-    async def wait(self, at_most_s: float | None = None) -> None:
-        """Returns when there is news since the last wait, or when it is time to look anyway."""
-        patience_s = self._notices.patience_s if at_most_s is None else at_most_s
+    @property
+    def patience_s(self) -> float:
+        """Seconds after which it is time to look anyway."""
+        return self._notices.patience_s
+
+    async def wait(self, at_most_s: float | None = None) -> bool:
+        """True when there is news since the last wait, False when it is time to look anyway."""
+        patience_s = self.patience_s if at_most_s is None else at_most_s
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._news.wait()
+        told = self._news.is_set()
         self._news.clear()
+        return told
 
 
 class Notices:
@@ -64,14 +71,22 @@ class Notices:
     @contextmanager
     def subscribe(self, song_id: UUID | None, *kinds: str) -> Iterator[Subscription]:
         """News of `song_id` (None: any song), of these kinds (none given: of every kind)."""
+        with self.subscribe_to_all((song_id,), *kinds) as subscription:
+            yield subscription
+
+    @contextmanager
+    def subscribe_to_all(self, song_ids: Collection[UUID | None], *kinds: str) -> Iterator[Subscription]:
+        """News of any of these songs."""
         subscription = Subscription(self, frozenset(kinds))
-        self._of_song[song_id].add(subscription)
+        for song_id in song_ids:
+            self._of_song[song_id].add(subscription)
         try:
             yield subscription
         finally:
-            self._of_song[song_id].discard(subscription)
-            if not self._of_song[song_id]:
-                del self._of_song[song_id]
+            for song_id in song_ids:
+                self._of_song[song_id].discard(subscription)
+                if not self._of_song[song_id]:
+                    del self._of_song[song_id]
 
     def wake_everyone(self) -> None:
         for subscriptions in self._of_song.values():

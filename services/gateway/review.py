@@ -130,7 +130,7 @@ def review(prompt: str) -> tuple[Finding, ...]:
     return (*first, *(a.finding for a in _ADVICE if not a.pattern.search(prompt)))
 
 
-def admit(prompt: str) -> tuple[Finding, ...]:
+def admit(prompt: str, field: str = "prompt") -> tuple[Finding, ...]:
     """The advice on a prompt that may be made.
 
     Raises:
@@ -139,7 +139,5 @@ def admit(prompt: str) -> tuple[Finding, ...]:
     findings = review(prompt)
     if findings and findings[0].refuses:
         rule = findings[0]
-        raise FailedPrecondition(
-            "PROMPT_REFUSED", rule.message, metadata={"field": "prompt", "rule": rule.rule}
-        )
+        raise FailedPrecondition("PROMPT_REFUSED", rule.message, metadata={"field": field, "rule": rule.rule})
     return findings

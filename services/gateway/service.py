@@ -19,6 +19,8 @@ from services.common.server import GrpcService, Health, StartError
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT, Accounts
 from services.gateway.arranging import Arranging
 from services.gateway.audio.listening import Listening
+from services.gateway.batch_store import BatchStore
+from services.gateway.batches import Batches
 from services.gateway.chain import open_chain
 from services.gateway.database import SCHEMA, Database, DatabaseUnavailable, open_database
 from services.gateway.faces.grpc_accounts import account_service
@@ -35,6 +37,7 @@ from services.gateway.models import Song
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
 from services.gateway.operating import Operating
+from services.gateway.ordering import Ordering
 from services.gateway.settings import GatewaySettings
 from services.gateway.sharing import Sharing
 from services.gateway.shelf import Shelf
@@ -42,6 +45,8 @@ from services.gateway.songs import Songs
 from services.gateway.store import Store
 from services.gateway.tiers import DEFAULT_FILE, TiersError, read_tiers
 from services.gateway.use_cases import UseCases
+from services.gateway.waiting import WaitingRoom
+from services.gateway.words import Words
 from services.gateway.work.attempt import Attempt, Outcome
 from services.gateway.work.discovery import addresses_of, name_of
 from services.gateway.work.dispatch import Dispatcher, measure
@@ -96,11 +101,14 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         tier=tiers.first,
         session_s=settings.session_s,
     )
+    ordering, waiting = Ordering(store, lyricist, tiers), WaitingRoom(database, tiers)
     use_cases = UseCases(
         accounts=Accounts(identities, development=settings.auth == "development"),
         signing_in=signing_in,
         identity=AccountUseCases(identities, signing_in),
-        songs=Songs(store, notices, lyricist, tiers, health.draining),
+        songs=Songs(store, notices, ordering, waiting, health.draining),
+        batches=Batches(BatchStore(database), notices, ordering, waiting, health.draining),
+        words=Words(lyrics),
         listening=Listening(store, objects, notices, health.draining),
         arranging=Arranging(store, shelf, settings.public_url),
         sharing=Sharing(shelf, objects, settings.public_url),

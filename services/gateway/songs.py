@@ -8,20 +8,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from services.common.errors import AlreadyExists, FailedPrecondition, InvalidField, Unavailable
-from services.gateway.audio.download import require_done
-from services.gateway.creation import new_song
+from services.common.errors import AlreadyExists, InvalidField, Unavailable
 from services.gateway.database import patiently
-from services.gateway.edits import LONGEST_CHAIN
 from services.gateway.lookup import id_of_batch, id_of_song, song_of_account
 from services.gateway.messages import finding_message, song_message
-from services.gateway.models import Account, Scope, Song, State
+from services.gateway.models import Account, Scope, State
 from services.gateway.notices import Notices
+from services.gateway.ordering import Ordering
 from services.gateway.pages import page_size_of, page_token, read_page_token
 from services.gateway.review import LONGEST_PROMPT, admit, checked_text, review
 from services.gateway.store import Filter, Store
-from services.gateway.tiers import Tiers
-from services.gateway.work.lyricist import Lyricist
+from services.gateway.waiting import WaitingRoom
 
 LONGEST_QUERY = 200
 
@@ -30,9 +27,14 @@ class Songs:
     """Every method may raise Unavailable (DATABASE_UNAVAILABLE), and NotFound (SONG_NOT_FOUND) for a song."""
 
     def __init__(
-        self, store: Store, notices: Notices, lyricist: Lyricist, tiers: Tiers, draining: asyncio.Event
+        self,
+        store: Store,
+        notices: Notices,
+        ordering: Ordering,
+        waiting: WaitingRoom,
+        draining: asyncio.Event,
     ) -> None:
-        self._store, self._notices, self._lyricist, self._tiers = store, notices, lyricist, tiers
+        self._store, self._notices, self._ordering, self._waiting = store, notices, ordering, waiting
         self._draining = draining
 
     async def review(self, account: Account, request: pb.ReviewPromptRequest) -> pb.ReviewPromptResponse:
@@ -44,11 +46,10 @@ class Songs:
 
     async def create(self, account: Account, request: pb.CreateSongRequest) -> pb.CreateSongResponse:
         account.require(Scope.WRITE)
-        source = await self._source(account, request) if request.source_song_id else None
-        new = new_song(account, request, source, priority=self._tiers.of(account.tier).priority)
+        source = await self._ordering.source(account, request)
+        new = self._ordering.order(account, request, source)
         findings = admit(new.prompt)
-        if request.lyrics:
-            await self._lyricist.check(new.given_lyrics, new.duration_s)
+        await self._ordering.check_words(new)
         song = await self._store.create(new)
         if song.deleted_at is not None:
             raise AlreadyExists(
@@ -66,9 +67,9 @@ class Songs:
 
     async def get(self, account: Account, request: pb.GetSongRequest) -> pb.GetSongResponse:
         account.require(Scope.READ)
-        return pb.GetSongResponse(
-            song=song_message(await song_of_account(self._store, account, request.song_id))
-        )
+        song = await song_of_account(self._store, account, request.song_id)
+        places = await self._waiting.places([song])
+        return pb.GetSongResponse(song=song_message(song, places.get(song.id)))
 
     async def list(self, account: Account, request: pb.ListSongsRequest) -> pb.ListSongsResponse:
         account.require(Scope.READ)
@@ -77,8 +78,9 @@ class Songs:
         after = read_page_token(request.page_token, of_list) if request.page_token else None
         songs = await self._store.page(account.id, wanted, size + 1, after)
         page, more = songs[:size], len(songs) > size
+        places = await self._waiting.places(page)
         return pb.ListSongsResponse(
-            songs=map(song_message, page),
+            songs=[song_message(song, places.get(song.id)) for song in page],
             next_page_token=page_token(page[-1].created_at, page[-1].id, of_list) if more else "",
         )
 
@@ -86,24 +88,31 @@ class Songs:
         self, account: Account, request: pb.WatchSongRequest
     ) -> AsyncGenerator[pb.WatchSongResponse]:
         """The song now, unless its revision was seen already, then after every change until it has ended.
+        While it waits, a new place is a change too.
 
         Raises:
             Unavailable: this replica is draining; ask another with the last revision seen.
         """
         account.require(Scope.READ)
-        seen = request.after_revision
+        seen, told = request.after_revision, 0
         song_id = id_of_song(request.song_id)
         with self._notices.subscribe(song_id, *State) as news:
             while True:
                 song = await patiently(lambda: song_of_account(self._store, account, request.song_id))
-                if song.revision != seen:
+                places = await self._waiting.places([song])
+                position = places[song.id].position if places else 0
+                if song.revision != seen or position not in (0, told):
                     seen = song.revision
-                    yield pb.WatchSongResponse(song=song_message(song))
+                    yield pb.WatchSongResponse(song=song_message(song, places.get(song.id)))
+                told = position
                 if song.state.ended:
                     return
                 if self._draining.is_set():
                     raise Unavailable("DRAINING", "ask another replica", retry_delay_s=0.5)
-                await news.wait()
+                waits = song.state is State.QUEUED
+                while moved := await self._waiting.moved(news, {song.id: told} if waits else {}):
+                    told = moved[song.id].position
+                    yield pb.WatchSongResponse(song=song_message(song, moved[song.id]))
 
     async def cancel(self, account: Account, request: pb.CancelSongRequest) -> pb.CancelSongResponse:
         account.require(Scope.WRITE)
@@ -111,24 +120,6 @@ class Songs:
         return pb.CancelSongResponse(
             song=song_message(await song_of_account(self._store, account, request.song_id))
         )
-
-    async def _source(self, account: Account, request: pb.CreateSongRequest) -> Song:
-        """The song that is to be changed.
-
-        Raises:
-            NotFound: SONG_NOT_FOUND.
-            FailedPrecondition: as `require_done`; CHAIN_TOO_LONG.
-        """
-        source = await song_of_account(self._store, account, request.source_song_id, "source_song_id")
-        require_done(source)
-        if len(await self._store.chain(source.id)) > LONGEST_CHAIN:
-            limit = f"at most {LONGEST_CHAIN} songs, of which each was made from the next"
-            raise FailedPrecondition(
-                "CHAIN_TOO_LONG",
-                "the song has been changed too often to be changed again",
-                metadata={"field": "source_song_id", "limit": limit},
-            )
-        return source
 
 
 def _filter(request: pb.ListSongsRequest) -> Filter:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from services.gateway.accounts import Accounts
 from services.gateway.arranging import Arranging
 from services.gateway.audio.listening import Listening
+from services.gateway.batches import Batches
 from services.gateway.identity.signing_in import SigningIn
 from services.gateway.identity.use_cases import AccountUseCases
 from services.gateway.minting.use_cases import Minting
 from services.gateway.operating import Operating
 from services.gateway.sharing import Sharing
 from services.gateway.songs import Songs
+from services.gateway.words import Words
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class UseCases:
     signing_in: SigningIn
     identity: AccountUseCases
     songs: Songs
+    batches: Batches
+    words: Words
     listening: Listening
     minting: Minting
     arranging: Arranging

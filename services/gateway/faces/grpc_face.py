@@ -23,6 +23,7 @@ class GatewayServicer(GatewayServiceServicer):
         self._accounts, self._songs = use_cases.accounts, use_cases.songs
         self._listening, self._minting = use_cases.listening, use_cases.minting
         self._arranging, self._sharing = use_cases.arranging, use_cases.sharing
+        self._batches, self._words = use_cases.batches, use_cases.words
 
     async def ReviewPrompt(
         self, request: pb.ReviewPromptRequest, context: Context
@@ -44,6 +45,34 @@ class GatewayServicer(GatewayServiceServicer):
         async with aclosing(self._songs.watch(await self._account(context), request)) as songs:
             async for response in songs:
                 yield response
+
+    async def CreateBatch(self, request: pb.CreateBatchRequest, context: Context) -> pb.CreateBatchResponse:
+        return await self._batches.create(await self._account(context), request)
+
+    async def GetBatch(self, request: pb.GetBatchRequest, context: Context) -> pb.GetBatchResponse:
+        return await self._batches.get(await self._account(context), request)
+
+    async def WatchBatch(
+        self, request: pb.WatchBatchRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchBatchResponse]:
+        async with aclosing(self._batches.watch(await self._account(context), request)) as songs:
+            async for response in songs:
+                yield response
+
+    async def CancelBatch(self, request: pb.CancelBatchRequest, context: Context) -> pb.CancelBatchResponse:
+        return await self._batches.cancel(await self._account(context), request)
+
+    async def WriteLyrics(
+        self, request: pb.WriteLyricsRequest, context: Context
+    ) -> AsyncGenerator[pb.WriteLyricsResponse]:
+        async with aclosing(self._words.write(await self._account(context), request)) as words:
+            async for response in words:
+                yield response
+
+    async def ReviewLyrics(
+        self, request: pb.ReviewLyricsRequest, context: Context
+    ) -> pb.ReviewLyricsResponse:
+        return await self._words.review(await self._account(context), request)
 
     async def StreamAudio(
         self, request: pb.StreamAudioRequest, context: Context

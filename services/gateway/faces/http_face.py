@@ -17,7 +17,9 @@ from services.gateway.faces.csrf import origin_of
 from services.gateway.faces.http_accounts import add_accounts
 from services.gateway.faces.http_arranging import add_arranging
 from services.gateway.faces.http_audio import ATTEMPT_HEADER, add_audio
+from services.gateway.faces.http_batches import add_batches
 from services.gateway.faces.http_limits import BodyLimit, RequestCounter
+from services.gateway.faces.http_lyrics import add_lyrics
 from services.gateway.faces.http_minting import add_minting
 from services.gateway.faces.http_operator import add_operator
 from services.gateway.faces.http_songs import add_songs
@@ -66,6 +68,8 @@ def create_app(
     answer_with_problems(app)
     add_accounts(app, use_cases, secure=public_url.startswith("https://"))
     add_songs(app, use_cases)
+    add_batches(app, use_cases)
+    add_lyrics(app, use_cases)
     add_audio(app, use_cases)
     add_arranging(app, use_cases)
     add_minting(app, use_cases)

@@ -12,7 +12,7 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import InvalidField
 from services.gateway.faces.proto_models import json_of, request_of
 from services.gateway.faces.routing import answers, caller_of, proto_response
-from services.gateway.faces.streaming import Body, Event, Headers, StreamedResponse, with_heartbeats
+from services.gateway.faces.streaming import Event, EventStream, event_stream
 from services.gateway.models import Account
 from services.gateway.use_cases import UseCases
 
@@ -52,7 +52,7 @@ def add_songs(app: FastAPI, use_cases: UseCases) -> None:
         """Reads a song."""
         return proto_response(await songs.get(account, pb.GetSongRequest(song_id=song_id)))
 
-    @app.get("/v1/songs/{song_id}/events", tags=["songs"], response_class=_EventStream)
+    @app.get("/v1/songs/{song_id}/events", tags=["songs"], response_class=EventStream)
     async def watch_song(
         account: Annotated[Account, caller],
         song_id: str,
@@ -70,11 +70,10 @@ def add_songs(app: FastAPI, use_cases: UseCases) -> None:
             return Response(status_code=204)
         watch = pb.WatchSongRequest(song_id=song_id, after_revision=seen)
 
-        async def open_body() -> tuple[Headers, Body]:
-            body = with_heartbeats(_events(songs.watch(account, watch)), HEARTBEAT_S)
-            return {"Content-Type": _EventStream.media_type, "Cache-Control": "no-store"}, body
+        async def open_events() -> AsyncGenerator[Event]:
+            return _events(songs.watch(account, watch))
 
-        return StreamedResponse(open_body)
+        return event_stream(open_events, HEARTBEAT_S)
 
     @app.post("/v1/songs/{song_id}:cancel", responses=answers(pb.CancelSongResponse), tags=["songs"])
     async def cancel_song(
@@ -85,10 +84,6 @@ def add_songs(app: FastAPI, use_cases: UseCases) -> None:
     ) -> Response:
         """Stops a song. One that has ended is left as it is."""
         return proto_response(await songs.cancel(account, request))
-
-
-class _EventStream(Response):
-    media_type = "text/event-stream"
 
 
 _ENDED = (pb.SONG_STATE_SUCCEEDED, pb.SONG_STATE_FAILED, pb.SONG_STATE_CANCELLED)

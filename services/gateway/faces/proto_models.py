@@ -93,7 +93,9 @@ def model_of(
             fields[field.name] = (kind | None, None)
         else:
             fields[field.name] = (kind, _default(field))
-    model = create_model(descriptor.name, __base__=ProtoModel, **fields)
+    # Two services may have messages of one name: the package tells them apart in the description.
+    package = descriptor.file.package
+    model = create_model(descriptor.name, __base__=ProtoModel, __module__=package, **fields)
     # an optional field is a oneof of its own to protobuf
     model.oneofs = [[f.name for f in oneof.fields] for oneof in descriptor.oneofs if len(oneof.fields) > 1]
     return model

@@ -142,14 +142,31 @@ def file_response(request: Request, download: Download, headers: Headers) -> Res
 
 @dataclass(frozen=True)
 class Event:
-    """One server-sent event. `data` has no line breaks."""
+    """One server-sent event. `data` has no line breaks; `id` is empty where nothing can be resumed."""
 
     id: str
     name: str
     data: str
 
     def encode(self) -> bytes:
-        return f"id: {self.id}\nevent: {self.name}\ndata: {self.data}\n\n".encode()
+        resumable = f"id: {self.id}\n" if self.id else ""
+        return f"{resumable}event: {self.name}\ndata: {self.data}\n\n".encode()
+
+
+class EventStream(Response):
+    """What a route of server-sent events answers, for its description."""
+
+    media_type = "text/event-stream"
+
+
+def event_stream(open_events: Callable[[], Awaitable[AsyncGenerator[Event]]], heartbeat_s: float) -> Response:
+    """The events as they come. Errors of `open_events` are answers; later ones break the body."""
+
+    async def open_body() -> tuple[Headers, Body]:
+        body = with_heartbeats(await open_events(), heartbeat_s)
+        return {"Content-Type": EventStream.media_type, "Cache-Control": "no-store"}, body
+
+    return StreamedResponse(open_body)
 
 
 async def with_heartbeats(events: AsyncGenerator[Event], every_s: float) -> Body:

@@ -24,5 +24,8 @@ async def require_ready(channel: grpc.aio.Channel, name: str, *, within_s: float
         async with asyncio.timeout(within_s):
             await until_ready(channel)
     except TimeoutError:
-        message = f"no pod of the {name} service is ready"
-        raise Unavailable(NO_POD_READY, message, retry_delay_s=again_in_s) from None
+        raise no_pod_ready(name, again_in_s) from None
+
+
+def no_pod_ready(name: str, again_in_s: float) -> Unavailable:
+    return Unavailable(NO_POD_READY, f"no pod of the {name} service is ready", retry_delay_s=again_in_s)

@@ -14,6 +14,7 @@ from services.gateway.models import Batch, NewSong, Song
 from services.gateway.store import SONG_COLUMNS, song_of
 
 _NEW = ", ".join(f.name for f in fields(NewSong))
+_IN_ORDER = "now() + batch_index * interval '1 microsecond'"
 _BATCH = ", ".join(f.name for f in fields(Batch))
 
 
@@ -35,8 +36,9 @@ class BatchStore:
             "  ON CONFLICT (account_id, request_id) DO UPDATE SET request_id = EXCLUDED.request_id"
             f" RETURNING {_BATCH}"
             "), queued AS ("
-            f" INSERT INTO songs ({_NEW})"
-            f" SELECT {_NEW} FROM jsonb_populate_recordset(NULL::songs, $5::jsonb)"
+            # One moment after another, so that they are begun and listed in their order.
+            f" INSERT INTO songs ({_NEW}, run_at, created_at)"
+            f" SELECT {_NEW}, {_IN_ORDER}, {_IN_ORDER} FROM jsonb_populate_recordset(NULL::songs, $5::jsonb)"
             "  WHERE EXISTS (SELECT FROM batch WHERE id = $1)"
             f") SELECT {_BATCH} FROM batch",
             batch_id, account_id, request_id, digest,

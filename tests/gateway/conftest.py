@@ -46,8 +46,7 @@ async def shared(shared_pods: Mesh) -> Gateway:
 @pytest_asyncio.fixture(loop_scope="module")
 async def undisturbed(shared_pods: Mesh, shared: Gateway) -> AsyncIterator[None]:
     """Shared pods without a past, and no song of an earlier test in the making."""
-    shared_pods.lyrics.requests.clear()
-    shared_pods.lyrics.gate = ""
+    shared_pods.lyrics.forget()
     yield
     shared_pods.music.forget()
     for song in (await shared.grpc.ListSongs(pb.ListSongsRequest(), timeout=CALL_S)).songs:

@@ -24,7 +24,7 @@ from acesteps.lyrics.v1.lyrics_service_pb2_grpc import LyricsServiceServicer
 from acesteps.music.v1 import music_service_pb2 as music_pb
 from acesteps.music.v1.music_service_pb2_grpc import MusicServiceServicer
 from services.common.cid import unixfs_cid
-from services.common.errors import ServiceError, Unimplemented
+from services.common.errors import InvalidField, ServiceError, Unimplemented
 from services.common.go_ahead import GO_AHEAD
 from services.common.provenance import AttestationKey, SongStatement, attest
 from tests.signer.attested import POD, WEIGHTS
@@ -247,18 +247,47 @@ class LyricsPod(LyricsServiceServicer):
 
     def __init__(self) -> None:
         self.requests: list[lyrics_pb.GenerateLyricsRequest] = []
+        self.reviews: list[lyrics_pb.ReviewLyricsRequest] = []
         self.gate = ""
+        # Not set: it stops behind the first line.
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        # Set when a call ended in whatever way.
+        self.ended = asyncio.Event()
+        # Raised behind the last line.
+        self.failure: ServiceError | None = None
+
+    def forget(self) -> None:
+        """Begins anew."""
+        self.requests.clear()
+        self.reviews.clear()
+        self.gate, self.failure = "", None
+        self.go_on.set()
 
     async def GenerateLyrics(
         self, request: lyrics_pb.GenerateLyricsRequest, context: Any
     ) -> AsyncIterator[lyrics_pb.GenerateLyricsResponse]:
         self.requests.append(request)
+        try:
+            async for response in self._written(request):
+                yield response
+        finally:
+            self.ended.set()
+
+    async def _written(
+        self, request: lyrics_pb.GenerateLyricsRequest
+    ) -> AsyncIterator[lyrics_pb.GenerateLyricsResponse]:
+        if not request.theme:
+            raise InvalidField("REQUIRED", "theme", "theme is empty", limit="1 to 500 characters")
         if request.language == "fr":
             raise Unimplemented("LANGUAGE_UNSUPPORTED", "only English is written")
         yield lyrics_pb.GenerateLyricsResponse(progress=lyrics_pb.LyricsProgress(lines_total=2))
         for index, text in enumerate(LINES):
             line = lyrics_pb.LyricsLine(tag=lyrics_pb.SECTION_TAG_VERSE, line_index=index, text=text)
             yield lyrics_pb.GenerateLyricsResponse(line=line)
+            await self.go_on.wait()
+        if self.failure is not None:
+            raise self.failure
         yield lyrics_pb.GenerateLyricsResponse(
             result=lyrics_pb.LyricsResult(document=document("Rain On Tin"))
         )
@@ -266,6 +295,7 @@ class LyricsPod(LyricsServiceServicer):
     async def ReviewLyrics(
         self, request: lyrics_pb.ReviewLyricsRequest, context: Any
     ) -> lyrics_pb.ReviewLyricsResponse:
+        self.reviews.append(request)
         review = lyrics_pb.LyricsReview(passed=not self.gate)
         if self.gate:
             review.findings.add(

@@ -15,6 +15,7 @@ from services.gateway.tiers import DEVELOPMENT
 
 # Fixed, so that songs survive a restart.
 DEVELOPMENT_ACCOUNT = Account(UUID("ace57e95-0000-4000-8000-000000000001"), tier=DEVELOPMENT, operator=True)
+NOBODY = UUID(int=0)
 # With a service's credential: the account on whose behalf it calls.
 ON_BEHALF_OF = "acesteps-account"
 COOKIE = "acesteps_session"
@@ -50,22 +51,36 @@ class Accounts:
         if holder is None or holder.account_id is None:
             raise _invalid()
         scopes = frozenset(map(Scope, holder.scopes)) if secret.startswith(API_KEY) else None
-        return Account(holder.account_id, tier=holder.tier, scopes=scopes, in_session=scopes is None)
+        return Account(
+            holder.account_id,
+            tier=holder.tier,
+            scopes=scopes,
+            in_session=scopes is None,
+            wallets=holder.wallets,
+        )
 
     async def _on_behalf(self, secret: str, account: str) -> Account:
         holder = await self._identities.of_service(kept(secret))
         if holder is None:
             raise _invalid()
+        if holder.operator and not account:  # on nobody's behalf: for operators' own calls, and no other
+            return Account(NOBODY, scopes=frozenset(), in_session=False, operator=True)
         try:
             account_id = UUID(account)
         except ValueError:
             account_id = None
-        tier = None if account_id is None else await self._identities.tier_of(account_id)
-        if account_id is None or tier is None:
+        whose = None if account_id is None else await self._identities.of_account(account_id)
+        if whose is None or whose.account_id is None:
             limit = "the id of an account (UUID)"
             raise InvalidField("REQUIRED", ON_BEHALF_OF, "a service says for whom it calls", limit=limit)
-        scopes = frozenset(Scope)
-        return Account(account_id, tier=tier, scopes=scopes, in_session=False, operator=holder.operator)
+        return Account(
+            whose.account_id,
+            tier=whose.tier,
+            scopes=frozenset(Scope),
+            in_session=False,
+            operator=holder.operator,
+            wallets=whose.wallets,
+        )
 
 
 def secret_of(credentials: Mapping[str, str]) -> str | None:

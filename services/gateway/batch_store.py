@@ -4,14 +4,14 @@ Knows the rows. What a batch may be is `batches`'.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
 from services.gateway.database import Database
-from services.gateway.models import Batch, NewSong, Song
-from services.gateway.store import SONG_COLUMNS, song_of
+from services.gateway.models import Batch, NewBatch, NewSong, Song
+from services.gateway.store import SONG_COLUMNS, require_left, song_of
 
 _NEW = ", ".join(f.name for f in fields(NewSong))
 _IN_ORDER = "now() + batch_index * interval '1 microsecond'"
@@ -24,12 +24,21 @@ class BatchStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(
-        self, account_id: UUID, batch_id: UUID, request_id: str | None, digest: str, songs: Sequence[NewSong]
-    ) -> Batch:
+    async def create(self, new: NewBatch, *, per_day: int = 0) -> Batch:
         """The batch made with all of its songs, or the one that this account made earlier under the same
-        request_id."""
-        row = await self._database.row(
+        request_id. `per_day` as for a song.
+
+        Raises:
+            QuotaSpent: it would be more songs than that.
+        """
+        if not per_day:
+            return await self._insert(self._database, new)
+        async with self._database.transaction() as transaction:
+            await require_left(transaction, new.account_id, new.request_id, len(new.songs), per_day)
+            return await self._insert(transaction, new)
+
+    async def _insert(self, database: Database, new: NewBatch) -> Batch:
+        row = await database.row(
             # The conflict's update changes nothing; it is what makes the earlier row come back.
             "WITH batch AS ("
             "  INSERT INTO batches (id, account_id, request_id, request_digest) VALUES ($1, $2, $3, $4)"
@@ -41,8 +50,8 @@ class BatchStore:
             f" SELECT {_NEW}, {_IN_ORDER}, {_IN_ORDER} FROM jsonb_populate_recordset(NULL::songs, $5::jsonb)"
             "  WHERE EXISTS (SELECT FROM batch WHERE id = $1)"
             f") SELECT {_BATCH} FROM batch",
-            batch_id, account_id, request_id, digest,
-            json.dumps([asdict(song) for song in songs], ensure_ascii=False, default=_as_json),
+            new.id, new.account_id, new.request_id, new.request_digest,
+            json.dumps([asdict(song) for song in new.songs], ensure_ascii=False, default=_as_json),
         )  # fmt: skip
         assert row is not None
         return Batch(**row)

@@ -18,7 +18,7 @@ from services.gateway.cursors import cursor_of, read_cursor
 from services.gateway.database import patiently
 from services.gateway.lookup import batch_not_found, id_of_batch
 from services.gateway.messages import finding_message, song_message, timestamp
-from services.gateway.models import Account, Batch, NewSong, Scope, Song, State
+from services.gateway.models import Account, Batch, NewBatch, NewSong, Scope, Song, State
 from services.gateway.notices import Notices
 from services.gateway.ordering import Ordering
 from services.gateway.review import LONGEST_PROMPT, admit, checked_text
@@ -68,7 +68,14 @@ class Batches:
         # `first` stands for all that they have in common, and for a given seed.
         digest = request_digest({"song": first.request_digest, "prompts": prompts, "variations": each})
         songs = _songs(first, asked, [prompt for prompt in of_each for _ in range(each)])
-        batch = await self._store.create(account.id, songs[0].batch_id or uuid4(), request_id, digest, songs)
+        new = NewBatch(
+            id=songs[0].batch_id or uuid4(),
+            account_id=account.id,
+            request_id=request_id,
+            request_digest=digest,
+            songs=songs,
+        )
+        batch = await self._store.create(new, per_day=self._ordering.per_day(account))
         if batch.request_digest != digest:
             raise AlreadyExists(
                 "REQUEST_ID_REUSED",

@@ -29,9 +29,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2}", re.ASCII)
 
 
-def new_song(
-    account: Account, request: pb.CreateSongRequest, source: Song | None, *, priority: int
-) -> NewSong:
+def new_song(account: Account, request: pb.CreateSongRequest, source: Song | None) -> NewSong:
     """The song to queue. A seed that was not given is drawn now.
 
     `source` is the song of `source_song_id`, finished; None where the request names none.
@@ -59,7 +57,6 @@ def new_song(
         request_id=request_id,
         request_digest=request_digest({**asked, **more, "seed": seed}),
         seed=drawn,
-        priority=priority,
         **kept,
         **fields,
     )

@@ -46,6 +46,9 @@ def song_message(song: Song, place: Place | None = None) -> pb.Song:
     )
     if place is not None:
         message.progress.queue_position, message.progress.eta_s = place.position, place.eta_s
+    if song.taken_down_at is not None:
+        takedown = pb.Takedown(reason=song.takedown_reason, time=timestamp(song.taken_down_at))
+        message.takedown.CopyFrom(takedown)
     if song.state is State.FAILED:
         message.failure.CopyFrom(pb.SongFailure(reason=song.failure_reason, message=song.failure_message))
     if song.state is State.SUCCEEDED:

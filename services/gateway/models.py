@@ -3,6 +3,7 @@
 Knows no SQL, and of protobuf only which bytes are which message.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -64,6 +65,8 @@ class Account:
     in_session: bool = True
     # whether it is one of those who run the platform
     operator: bool = False
+    # that songs may be made for, EIP-55, the default first; None: any
+    wallets: tuple[str, ...] | None = None
 
     def require(self, scope: Scope) -> None:
         """Raises PermissionDenied (SCOPE_MISSING) for a key that was not given this."""
@@ -128,6 +131,18 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewBatch:
+    """Songs that are asked for together, each checked."""
+
+    id: UUID
+    account_id: UUID
+    # None: every call makes a batch
+    request_id: str | None
+    request_digest: str
+    songs: Sequence[NewSong]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Song:
     """A song's row as everything but the queue's own bookkeeping. Field names are the columns'."""
 
@@ -152,6 +167,8 @@ class Song:
     hidden: bool
     share_token: str | None
     deleted_at: datetime | None
+    taken_down_at: datetime | None
+    takedown_reason: str
     state: State
     attempt: int
     failures: int

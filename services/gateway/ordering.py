@@ -5,19 +5,19 @@ What one song and each song of a batch go through alike. Queues nothing.
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import FailedPrecondition
+from services.gateway.allowances import Allowances
 from services.gateway.audio.download import require_done
 from services.gateway.creation import new_song
 from services.gateway.edits import LONGEST_CHAIN
 from services.gateway.lookup import song_of_account
 from services.gateway.models import Account, NewSong, Song
 from services.gateway.store import Store
-from services.gateway.tiers import Tiers
 from services.gateway.work.lyricist import Lyricist
 
 
 class Ordering:
-    def __init__(self, store: Store, lyricist: Lyricist, tiers: Tiers) -> None:
-        self._store, self._lyricist, self._tiers = store, lyricist, tiers
+    def __init__(self, store: Store, lyricist: Lyricist, allowances: Allowances) -> None:
+        self._store, self._lyricist, self._allowances = store, lyricist, allowances
 
     async def source(self, account: Account, request: pb.CreateSongRequest) -> Song | None:
         """The song that is to be changed; None for a song from nothing.
@@ -45,7 +45,11 @@ class Ordering:
         Raises:
             InvalidField: the first field that is missing or out of its limits.
         """
-        return new_song(account, request, source, priority=self._tiers.of(account.tier).priority)
+        return self._allowances.allowed(account, new_song(account, request, source))
+
+    def per_day(self, account: Account) -> int:
+        """Songs that the account may ask for within 24 hours; 0: any number."""
+        return self._allowances.per_day(account)
 
     async def check_words(self, new: NewSong) -> None:
         """Raises FailedPrecondition (LYRICS_REFUSED) for given words that cannot be sung."""

@@ -17,6 +17,7 @@ from services.common.channels import open_channel
 from services.common.migrations import MigrationError, migrate, why_not_open
 from services.common.server import GrpcService, Health, StartError
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT, Accounts
+from services.gateway.allowances import Allowances
 from services.gateway.arranging import Arranging
 from services.gateway.audio.listening import Listening
 from services.gateway.batch_store import BatchStore
@@ -29,6 +30,7 @@ from services.gateway.faces.grpc_operator import operator_service
 from services.gateway.faces.http_face import create_app
 from services.gateway.faces.http_server import serve_http
 from services.gateway.identity.identities import Identities
+from services.gateway.identity.leaving import Leaving
 from services.gateway.identity.signing_in import SigningIn, Site
 from services.gateway.identity.use_cases import AccountUseCases
 from services.gateway.minting.saving import Saver
@@ -101,11 +103,15 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         tier=tiers.first,
         session_s=settings.session_s,
     )
-    ordering, waiting = Ordering(store, lyricist, tiers), WaitingRoom(database, tiers)
+    allowances = Allowances(store, tiers)
+    identity = AccountUseCases(identities, signing_in, allowances)
+    ordering, waiting = Ordering(store, lyricist, allowances), WaitingRoom(database, tiers)
     use_cases = UseCases(
         accounts=Accounts(identities, development=settings.auth == "development"),
         signing_in=signing_in,
-        identity=AccountUseCases(identities, signing_in),
+        identity=identity,
+        leaving=Leaving(database, store, identity),
+        allowances=allowances,
         songs=Songs(store, notices, ordering, waiting, health.draining),
         batches=Batches(BatchStore(database), notices, ordering, waiting, health.draining),
         words=Words(lyrics),

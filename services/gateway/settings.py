@@ -50,7 +50,7 @@ class GatewaySettings(ServiceSettings):
     """Chain that songs are minted on."""
 
     tiers_file: Path | None = None
-    """What accounts of each tier may do (TOML); none: services/gateway/tiers.toml, which says what is what."""
+    """What accounts of each tier may do (TOML); none: services/gateway/tiers.toml, which explains itself."""
     resolve_every_s: Seconds = 5.0
     """How often music pods are looked for behind a name."""
     sweep_every_s: Seconds = 60.0

@@ -111,7 +111,7 @@ class Shelf:
         row = await self._database.row(
             "UPDATE songs SET share_token = coalesce(share_token, $3),"
             " revision = revision + (share_token IS NULL)::int"
-            f" WHERE {_MINE} AND state = 'SUCCEEDED' RETURNING {SONG_COLUMNS}",
+            f" WHERE {_MINE} AND state = 'SUCCEEDED' AND taken_down_at IS NULL RETURNING {SONG_COLUMNS}",
             song_id, account_id, token,
         )  # fmt: skip
         return None if row is None else song_of(row)
@@ -126,7 +126,9 @@ class Shelf:
 
     async def shared(self, token: str) -> Song | None:
         row = await self._database.row(
-            f"SELECT {SONG_COLUMNS} FROM songs WHERE share_token = $1 AND deleted_at IS NULL", token
+            f"SELECT {SONG_COLUMNS} FROM songs WHERE share_token = $1 AND deleted_at IS NULL"
+            " AND taken_down_at IS NULL",
+            token,
         )
         return None if row is None else song_of(row)
 

@@ -50,7 +50,7 @@ class Songs:
         new = self._ordering.order(account, request, source)
         findings = admit(new.prompt)
         await self._ordering.check_words(new)
-        song = await self._store.create(new)
+        song = await self._store.create(new, per_day=self._ordering.per_day(account))
         if song.deleted_at is not None:
             raise AlreadyExists(
                 "SONG_DELETED",

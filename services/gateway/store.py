@@ -4,14 +4,18 @@ Knows nothing of workers (that is `queue`) and of nobody's rights: the account i
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from services.gateway.database import Database
 from services.gateway.models import Chunk, Hearing, NewSong, Permit, Pin, Song, State
+from services.gateway.quota import DAY, QuotaSpent
+
+# Songs that are read at once where all are.
+PAGE = 100
 
 _NEW = tuple(f.name for f in fields(NewSong))
 _PERMIT = tuple(f.name for f in fields(Permit))
@@ -53,6 +57,43 @@ class QueueDepth:
     oldest_queued_s: float
 
 
+_MADE_WITHIN = (
+    "SELECT count(*) AS made, min(created_at) AS oldest FROM songs"
+    " WHERE account_id = $1 AND created_at > now() - $2::interval"
+)
+
+
+async def require_left(
+    transaction: Database, account_id: UUID, request_id: str | None, more: int, per_day: int
+) -> None:
+    """Returns if the account may ask for so many songs more, or has asked for just these before. Until the
+    transaction ends no other one of the account is let by.
+
+    Raises:
+        QuotaSpent: it may not.
+    """
+    await transaction.value("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"songs of {account_id}")
+    repeats = (
+        "SELECT true FROM songs WHERE account_id = $1 AND request_id = $2"
+        " UNION ALL SELECT true FROM batches WHERE account_id = $1 AND request_id = $2 LIMIT 1"
+    )
+    if request_id is not None and await transaction.value(repeats, account_id, request_id):
+        return
+    row = await transaction.row(_MADE_WITHIN, account_id, DAY)
+    if row is not None and row["made"] + more > per_day:
+        raise QuotaSpent(per_day, (row["oldest"] or datetime.now(UTC)) + DAY)
+
+
+async def every(store: "Store", account_id: UUID) -> AsyncIterator[Song]:
+    """All songs of an account that are not deleted, hidden ones too, newest first."""
+    for hidden in (False, True):
+        after = None
+        while page := await store.page(account_id, Filter(hidden=hidden), PAGE, after):
+            for song in page:
+                yield song
+            after = (page[-1].created_at, page[-1].id)
+
+
 class Store:
     """Raises DatabaseUnavailable from every method."""
 
@@ -67,9 +108,22 @@ class Store:
             account_id, tier,
         )  # fmt: skip
 
-    async def create(self, new: NewSong) -> Song:
-        """The song made, or the one that this account made earlier under the same request_id."""
-        row = await self._database.row(
+    async def create(self, new: NewSong, *, per_day: int = 0) -> Song:
+        """The song made, or the one that this account made earlier under the same request_id.
+
+        `per_day`: songs that the account may make within 24 hours; 0: any number.
+
+        Raises:
+            QuotaSpent: they are made.
+        """
+        if not per_day:
+            return await self._insert(self._database, new)
+        async with self._database.transaction() as transaction:
+            await require_left(transaction, new.account_id, new.request_id, 1, per_day)
+            return await self._insert(transaction, new)
+
+    async def _insert(self, database: Database, new: NewSong) -> Song:
+        row = await database.row(
             # The conflict's update changes nothing; it is what makes the earlier row come back.
             f"INSERT INTO songs ({', '.join(_NEW)})"
             f" VALUES ({', '.join(f'${n}' for n in range(1, len(_NEW) + 1))})"
@@ -79,6 +133,12 @@ class Store:
         )
         assert row is not None
         return song_of(row)
+
+    async def made_within(self, account_id: UUID, span: timedelta) -> tuple[int, datetime | None]:
+        """(how many songs the account asked for lately, when the first of them); deleted ones count."""
+        row = await self._database.row(_MADE_WITHIN, account_id, span)
+        assert row is not None
+        return row["made"], row["oldest"]
 
     async def get(self, account_id: UUID, song_id: UUID) -> Song | None:
         row = await self._database.row(
@@ -193,7 +253,7 @@ class Store:
 
     async def pinned(self, cid: str) -> Pin | None:
         row = await self._database.row(
-            "SELECT cid, object_key, media_type, bytes FROM pins WHERE cid = $1", cid
+            "SELECT cid, object_key, media_type, bytes FROM pins WHERE cid = $1 AND NOT withheld", cid
         )
         return Pin(**dict(row.items())) if row is not None else None
 

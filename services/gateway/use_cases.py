@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from services.gateway.accounts import Accounts
+from services.gateway.allowances import Allowances
 from services.gateway.arranging import Arranging
 from services.gateway.audio.listening import Listening
 from services.gateway.batches import Batches
+from services.gateway.identity.leaving import Leaving
 from services.gateway.identity.signing_in import SigningIn
 from services.gateway.identity.use_cases import AccountUseCases
 from services.gateway.minting.use_cases import Minting
@@ -20,6 +22,8 @@ class UseCases:
     accounts: Accounts
     signing_in: SigningIn
     identity: AccountUseCases
+    leaving: Leaving
+    allowances: Allowances
     songs: Songs
     batches: Batches
     words: Words

@@ -27,7 +27,7 @@ STRANGE = "00000000-0000-4000-8000-000000000000"
 PUBLIC = {"/ipfs/{cid}", "/healthz", "/readyz", "/v1/auth/nonce", "/v1/auth/sign-in"}
 PUBLIC |= {"/v1/shared/{share_token}", "/v1/shared/{share_token}/audio"}
 PUBLIC_CALLS = {"CreateNonce", "SignIn", "GetSharedSong"}
-UNFINISHED = {"SignAudioUrl", "GetPeaks", "GetSpectrogram", "ExportAccount", "DeleteAccount"}
+UNFINISHED = {"SignAudioUrl", "GetPeaks", "GetSpectrogram"}
 SERVICERS = {
     "GatewayService": GatewayServicer, "OperatorService": OperatorServicer, "AccountService": AccountServicer,
 }  # fmt: skip

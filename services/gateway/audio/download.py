@@ -25,7 +25,12 @@ class Download:
 
 
 def require_done(song: Song) -> None:
-    """Raises FailedPrecondition (SONG_FAILED, SONG_CANCELLED, SONG_NOT_READY) unless the song is done."""
+    """Raises FailedPrecondition unless the song is done and may be had: SONG_TAKEN_DOWN, SONG_FAILED,
+    SONG_CANCELLED, SONG_NOT_READY."""
+    if song.taken_down_at is not None:
+        raise FailedPrecondition(
+            "SONG_TAKEN_DOWN", "the song was taken down", metadata={"takedown": song.takedown_reason}
+        )
     match song.state:
         case State.SUCCEEDED:
             return

@@ -1,5 +1,8 @@
 """The gRPC face of accounts: the generated servicer over the use cases."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 from acesteps.gateway.v1 import account_service_pb2 as pb
 from acesteps.gateway.v1.account_service_pb2_grpc import (
     AccountServiceServicer,
@@ -56,6 +59,19 @@ class AccountServicer(AccountServiceServicer):
         self, request: pb.RevokeApiKeyRequest, context: Context
     ) -> pb.RevokeApiKeyResponse:
         return await self._identity.revoke_api_key(await self._account(context), request)
+
+    async def ExportAccount(
+        self, request: pb.ExportAccountRequest, context: Context
+    ) -> AsyncGenerator[pb.ExportAccountResponse]:
+        account = await self._account(context)
+        async with aclosing(self._use_cases.leaving.export(account, request)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def DeleteAccount(
+        self, request: pb.DeleteAccountRequest, context: Context
+    ) -> pb.DeleteAccountResponse:
+        return await self._use_cases.leaving.delete(await self._account(context), request)
 
     async def _account(self, context: Context) -> Account:
         return await self._accounts.authenticate(credentials_of(context))

@@ -1,5 +1,6 @@
 """Routes of signing in, and of what an account has besides songs."""
 
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
@@ -9,6 +10,7 @@ from acesteps.gateway.v1 import account_service_pb2 as pb
 from services.gateway.accounts import COOKIE, secret_of
 from services.gateway.faces.proto_models import request_of
 from services.gateway.faces.routing import answers, caller_of, proto_response
+from services.gateway.faces.streaming import Body, Headers, StreamedResponse
 from services.gateway.identity.signing_in import Session
 from services.gateway.messages import timestamp
 from services.gateway.models import Account
@@ -57,6 +59,33 @@ def add_accounts(app: FastAPI, use_cases: UseCases, *, secure: bool) -> None:
     async def get_account(account: Annotated[Account, caller]) -> Response:
         """The account, its wallets, its tier and what is left of it today."""
         return proto_response(await identity.get(account, pb.GetAccountRequest()))
+
+    @app.get("/v1/account/export", tags=["accounts"], response_class=Response)
+    async def export_account(account: Annotated[Account, caller]) -> Response:
+        """All that is kept about the account, as one JSON document."""
+        account.require_session()
+        pieces = use_cases.leaving.export(account, pb.ExportAccountRequest())
+
+        async def body() -> Body:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece.data
+
+        async def open_body() -> tuple[Headers, Body]:
+            name = 'attachment; filename="acesteps-account.json"'
+            return {"Content-Type": "application/json", "Content-Disposition": name}, body()
+
+        return StreamedResponse(open_body)
+
+    @app.delete("/v1/account", responses=answers(pb.DeleteAccountResponse), tags=["accounts"])
+    async def delete_account(
+        account: Annotated[Account, caller],
+        request: Annotated[pb.DeleteAccountRequest, Depends(request_of(pb.DeleteAccountRequest, query=True))],
+    ) -> Response:
+        """Deletes the account for good; `confirm` is its id. What proves minted songs stays."""
+        response = proto_response(await use_cases.leaving.delete(account, request))
+        response.delete_cookie(COOKIE, secure=secure, httponly=True, samesite="strict")
+        return response
 
     @app.post("/v1/account/wallets", responses=answers(pb.LinkWalletResponse), tags=["accounts"])
     async def link_wallet(

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.gateway.faces import http_songs
 from services.gateway.faces.proto_models import json_of, request_of
-from services.gateway.faces.routing import answers, caller_of, proto_response
+from services.gateway.faces.routing import answers, caller_of, proto_response, rate_limits
 from services.gateway.faces.streaming import Event, EventStream, event_stream
 from services.gateway.models import Account
 from services.gateway.use_cases import UseCases
@@ -28,7 +28,9 @@ def add_batches(app: FastAPI, use_cases: UseCases) -> None:
     ) -> Response:
         """Puts several songs into the queue: each prompt, each so many times. Idempotent by `request_id`."""
         response = await batches.create(account, request)
-        return proto_response(response, 201, {"Location": f"/v1/batches/{response.batch.id}"})
+        headers = {"Location": f"/v1/batches/{response.batch.id}"}
+        left = await use_cases.allowances.left(account)
+        return proto_response(response, 201, headers | rate_limits(left))
 
     @app.get("/v1/batches/{batch_id}", responses=answers(pb.GetBatchResponse), tags=["batches"])
     async def get_batch(account: Annotated[Account, caller], batch_id: str) -> Response:

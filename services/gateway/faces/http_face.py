@@ -27,6 +27,9 @@ from services.gateway.faces.problems import Problem, answer_with_problems
 from services.gateway.use_cases import UseCases
 
 _EXPOSED = (
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
     "Accept-Ranges",
     "Content-Disposition",
     "Content-Range",

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import InvalidField
 from services.gateway.faces.proto_models import json_of, request_of
-from services.gateway.faces.routing import answers, caller_of, proto_response
+from services.gateway.faces.routing import answers, caller_of, proto_response, rate_limits
 from services.gateway.faces.streaming import Event, EventStream, event_stream
 from services.gateway.models import Account
 from services.gateway.use_cases import UseCases
@@ -21,6 +21,7 @@ HEARTBEAT_S = 15.0
 
 def add_songs(app: FastAPI, use_cases: UseCases) -> None:
     caller, songs = caller_of(use_cases.accounts), use_cases.songs
+    allowances = use_cases.allowances
 
     @app.post("/v1/prompts:review", responses=answers(pb.ReviewPromptResponse), tags=["prompts"])
     async def review_prompt(
@@ -37,7 +38,8 @@ def add_songs(app: FastAPI, use_cases: UseCases) -> None:
     ) -> Response:
         """Puts a song into the queue. Idempotent by `request_id`."""
         response = await songs.create(account, request)
-        return proto_response(response, 201, {"Location": f"/v1/songs/{response.song.id}"})
+        headers = {"Location": f"/v1/songs/{response.song.id}"}
+        return proto_response(response, 201, headers | rate_limits(await allowances.left(account)))
 
     @app.get("/v1/songs", responses=answers(pb.ListSongsResponse), tags=["songs"])
     async def list_songs(

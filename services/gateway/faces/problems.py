@@ -60,6 +60,12 @@ def problem(error: ServiceError) -> JSONResponse:
     headers = {}
     if error.retry_delay_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_delay_s)))
+    if (limit := error.metadata.get("songs_per_day")) is not None:
+        headers |= {
+            "RateLimit-Limit": limit,
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": headers.get("Retry-After", "1"),
+        }
     return _document(status, error.reason, error.message, error.metadata, headers)
 
 

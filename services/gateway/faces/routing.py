@@ -10,6 +10,7 @@ from services.gateway.accounts import Accounts
 from services.gateway.faces.csrf import require_meant
 from services.gateway.faces.proto_models import json_of, model_of
 from services.gateway.models import Account
+from services.gateway.quota import Left
 
 
 def caller_of(accounts: Accounts) -> Any:
@@ -25,6 +26,14 @@ def caller_of(accounts: Accounts) -> Any:
 def answers(message: type[Message], status: int = 200) -> dict[int | str, dict[str, Any]]:
     """What a route answers, for its description."""
     return {status: {"model": model_of(message.DESCRIPTOR)}}
+
+
+def rate_limits(left: Left) -> dict[str, str]:
+    """Headers that say what is left of the day; none without a limit."""
+    if not left.limit:
+        return {}
+    numbers = {"Limit": left.limit, "Remaining": left.left, "Reset": left.reset_s}
+    return {f"RateLimit-{name}": str(number) for name, number in numbers.items()}
 
 
 def proto_response(

@@ -16,6 +16,10 @@ MOST_API_KEYS = 50
 # `last_used_at` is for people: written at most this often.
 USE_NOTED_EVERY = "1 minute"
 
+_WALLETS = (
+    "ARRAY(SELECT address FROM wallets w WHERE w.account_id = a.id"
+    " ORDER BY is_default DESC, linked_at, address) AS wallets"
+)
 _LIVE = "JOIN accounts a ON a.id = {of}.account_id AND a.deleted_at IS NULL"
 
 
@@ -26,6 +30,8 @@ class Holder:
     account_id: UUID | None
     tier: str
     scopes: frozenset[str]
+    # the default first
+    wallets: tuple[str, ...] = ()
     name: str = ""
     operator: bool = False
 
@@ -145,11 +151,11 @@ class Identities:
 
     async def of_session(self, secret: bytes) -> Holder | None:
         row = await self._database.row(
-            f"SELECT s.account_id, a.tier FROM sessions s {_LIVE.format(of='s')}"
+            f"SELECT s.account_id, a.tier, {_WALLETS} FROM sessions s {_LIVE.format(of='s')}"
             " WHERE s.secret_sha256 = $1 AND s.expires_at > now()",
             secret,
         )
-        return None if row is None else Holder(row["account_id"], row["tier"], frozenset())
+        return None if row is None else _holder(row)
 
     async def end_session(self, secret: bytes) -> None:
         await self._database.value("DELETE FROM sessions WHERE secret_sha256 = $1", secret)
@@ -190,17 +196,17 @@ class Identities:
         """Notes the use."""
         row = await self._database.row(
             "WITH found AS ("
-            " SELECT k.id, k.account_id, k.scopes, a.tier, k.last_used_at"
+            f" SELECT k.id, k.account_id, k.scopes, a.tier, k.last_used_at, {_WALLETS}"
             f" FROM api_keys k {_LIVE.format(of='k')}"
             " WHERE k.secret_sha256 = $1 AND k.revoked_at IS NULL"
             " AND (k.expires_at IS NULL OR k.expires_at > now())"
             "), used AS ("
             " UPDATE api_keys SET last_used_at = now() FROM found WHERE api_keys.id = found.id"
             f" AND (found.last_used_at IS NULL OR found.last_used_at < now() - interval '{USE_NOTED_EVERY}'))"
-            " SELECT account_id, scopes, tier FROM found",
+            " SELECT account_id, scopes, tier, wallets FROM found",
             secret,
         )
-        return None if row is None else Holder(row["account_id"], row["tier"], frozenset(row["scopes"]))
+        return None if row is None else _holder(row)
 
     async def add_service(self, name: str, secret: bytes, *, operator: bool) -> bool:
         """False if there is one of that name that is not revoked."""
@@ -223,13 +229,27 @@ class Identities:
             "SELECT name, operator FROM service_credentials WHERE secret_sha256 = $1 AND revoked_at IS NULL",
             secret,
         )
-        return None if row is None else Holder(None, "", frozenset(), row["name"], row["operator"])
+        return None if row is None else Holder(None, "", frozenset(), (), row["name"], row["operator"])
 
-    async def tier_of(self, account_id: UUID) -> str | None:
+    async def entry(self, account_id: UUID) -> tuple[str, datetime]:
+        """(tier, when it was made) of an account."""
+        row = await self._database.row("SELECT tier, created_at FROM accounts WHERE id = $1", account_id)
+        assert row is not None
+        return row["tier"], row["created_at"]
+
+    async def of_account(self, account_id: UUID) -> Holder | None:
         """None for no account, and for one that was deleted."""
-        sql = "SELECT tier FROM accounts WHERE id = $1 AND deleted_at IS NULL"
-        tier: str | None = await self._database.value(sql, account_id)
-        return tier
+        row = await self._database.row(
+            f"SELECT a.id AS account_id, a.tier, {_WALLETS} FROM accounts a"
+            " WHERE id = $1 AND deleted_at IS NULL",
+            account_id,
+        )
+        return None if row is None else _holder(row)
+
+
+def _holder(row: Mapping[str, Any]) -> Holder:
+    scopes = frozenset(row["scopes"]) if "scopes" in row else frozenset()
+    return Holder(row["account_id"], row["tier"], scopes, tuple(row["wallets"]))
 
 
 def _api_key(row: Mapping[str, Any]) -> ApiKey:

@@ -76,7 +76,9 @@ class SigningIn:
         account_id = await self._identities.enter(address, self._tier)
         secret = new_secret(SESSION)
         expires_at = await self._identities.add_session(kept(secret), account_id, address, self._session_s)
-        return Session(secret, expires_at, Account(account_id))
+        holder = await self._identities.of_account(account_id)
+        tier = holder.tier if holder is not None else self._tier
+        return Session(secret, expires_at, Account(account_id, tier=tier))
 
     async def sign_out(
         self, account: Account, secret: str | None, request: pb.SignOutRequest

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from acesteps.gateway.v1 import account_service_pb2 as pb
 from services.common.errors import AlreadyExists, FailedPrecondition, InvalidField, NotFound
+from services.gateway.allowances import Allowances
 from services.gateway.identity.credentials import API_KEY, SHOWN, kept, new_secret
 from services.gateway.identity.identities import MOST_API_KEYS, ApiKey, Identities
 from services.gateway.identity.signing_in import SigningIn
@@ -24,13 +25,24 @@ _SCOPES = {scope: pb.Scope.Value(f"SCOPE_{scope}") for scope in Scope}
 class AccountUseCases:
     """Every method may raise Unavailable (DATABASE_UNAVAILABLE), PermissionDenied (SESSION_REQUIRED)."""
 
-    def __init__(self, identities: Identities, signing_in: SigningIn) -> None:
-        self._identities, self._signing_in = identities, signing_in
+    def __init__(self, identities: Identities, signing_in: SigningIn, allowances: Allowances) -> None:
+        self._identities, self._signing_in, self._allowances = identities, signing_in, allowances
 
     async def read(self, account: Account) -> pb.Account:
         wallets = await self._identities.wallets(account.id)
+        tier_name, created_at = await self._identities.entry(account.id)
+        left, tier = await self._allowances.left(account), self._allowances.tier(account)
         return pb.Account(
             id=str(account.id),
+            tier=tier_name,
+            create_time=timestamp(created_at),
+            limits=pb.AccountLimits(
+                songs_per_day=left.limit,
+                songs_left=left.left,
+                reset_time=timestamp(left.reset_at),
+                max_duration_s=tier.longest_s,
+                concurrency=tier.concurrency,
+            ),
             wallets=[
                 pb.Wallet(address=w.address, is_default=w.is_default, link_time=timestamp(w.linked_at))
                 for w in wallets

@@ -5,6 +5,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 
 def name_of(target: str) -> tuple[str, int] | None:
@@ -21,7 +22,9 @@ async def addresses_of(target: str) -> frozenset[str]:
     if name is None:
         return frozenset({target})
     found = await asyncio.get_running_loop().getaddrinfo(*name, type=socket.SOCK_STREAM)
-    hosts = {(family, str(address[0]), address[1]) for family, _, _, _, address in found}
-    return frozenset(
-        f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}" for family, host, port in hosts
-    )
+    return frozenset(_written(family, address) for family, _, _, _, address in found)
+
+
+def _written(family: socket.AddressFamily, address: Any) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"

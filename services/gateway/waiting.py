@@ -5,6 +5,7 @@ account's rights.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,7 +57,8 @@ class WaitingRoom:
         these. Empty: there is news of one of the songs, or it is time to look at them anyway."""
         until = time.monotonic() + news.patience_s
         while told and (left_s := until - time.monotonic()) > FRESH_S:
-            if await news.wait(FRESH_S):
+            # Not all at the same moment, however they came.
+            if await news.wait(FRESH_S * random.uniform(0.5, 1.0)):
                 return {}
             seen = (await self._seen(())).places
             if any(position and song_id not in seen for song_id, position in told.items()):

@@ -1,4 +1,4 @@
-"""From a request to a song that may be queued: its source, its fields, the review, its words.
+"""From a request to a song that may be queued: its source, its fields, what the account may, its words.
 
 What one song and each song of a batch go through alike. Queues nothing.
 """
@@ -40,7 +40,7 @@ class Ordering:
         return source
 
     def order(self, account: Account, request: pb.CreateSongRequest, source: Song | None) -> NewSong:
-        """The song to queue, if the review admits its prompt.
+        """The song to queue; its prompt is still to be admitted (`review.admit`).
 
         Raises:
             InvalidField: the first field that is missing or out of its limits.

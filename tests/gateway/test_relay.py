@@ -61,11 +61,11 @@ async def test_a_listener_goes_on_at_another_replica_where_it_was(pods: Mesh) ->
 
 async def test_wav_and_flac_wait_for_the_master_and_are_whole_then(pods: Mesh) -> None:
     maker, other = await pods.open(), await pods.open(workers=0)
-    script = Script(pause_after=2)
-    pods.music.follow(script)
-    song = await maker.create()
-    url = f"/v1/songs/{song.id}/audio"
     for suffix, audio_format in FORMATS.items():
+        script = Script(pause_after=2)
+        pods.music.follow(script)
+        song = await maker.create()
+        url = f"/v1/songs/{song.id}/audio"
         over_http = asyncio.create_task(other.http.get(url, params={"format": suffix}))
         over_grpc = asyncio.create_task(other.audio(song.id, format=audio_format))
         part = asyncio.create_task(

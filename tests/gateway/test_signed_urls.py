@@ -15,6 +15,7 @@ from services.gateway.audio.signed_urls import PARAMS, SignedUrls
 from services.gateway.models import AudioFormat
 from services.gateway.settings import GatewaySettings
 from tests.gateway.mesh import CALL_S, Gateway, Mesh, made, problem_of
+from tests.gateway.wallets import SITE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -32,15 +33,14 @@ def params_of(url: str) -> dict[str, str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def strict(shared_pods: Mesh, shared: Gateway, locked: Gateway) -> Gateway:
-    """A replica that lets nobody in without credentials, and believes what `shared` has signed."""
-    return locked
+async def shared(shared_pods: Mesh) -> Gateway:
+    return await shared_pods.open(url_keys=OLD)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(shared_pods: Mesh) -> Gateway:
-    shared_pods.environment = {**shared_pods.environment, "url_keys": f"{NEW},{OLD}"}
-    return await shared_pods.open(url_keys=f"{OLD}")
+async def strict(shared_pods: Mesh) -> Gateway:
+    """A replica that lets nobody in without credentials, and believes what `shared` has signed."""
+    return await shared_pods.open(workers=0, auth="accounts", site_url=SITE, url_keys=f"{NEW},{OLD}")
 
 
 async def url_of(gateway: Gateway, song_id: str, **fields: object) -> str:
@@ -152,12 +152,12 @@ async def test_keys_are_replaced_while_urls_of_the_old_one_live() -> None:
 
 
 @given(st.fixed_dictionaries({}, optional={name: st.text() for name in PARAMS}), st.text())
-def test_whatever_was_not_signed_is_refused(params: dict[str, str], song_id: str) -> None:
+async def test_whatever_was_not_signed_is_refused(params: dict[str, str], song_id: str) -> None:
     with pytest.raises(PermissionDenied, match="SIGNATURE_INVALID"):
         signed(NEW, OLD).bearer(song_id, AudioFormat.MP3, params)
 
 
-def test_short_keys_and_production_without_keys_are_no_settings(shared_pods: Mesh) -> None:
+async def test_short_keys_and_production_without_keys_are_no_settings(shared_pods: Mesh) -> None:
     with pytest.raises(ValueError, match="at least 32 characters"):
         GatewaySettings(**{**shared_pods.environment, "url_keys": f"{NEW},short"})
     with pytest.raises(ValueError, match="production needs url_keys"):

@@ -83,11 +83,20 @@ class Studio:
 
     async def play(self, audio: bytes, draw: Random, *, until: int, longest: int, pause_s: float) -> Song:
         """Begins an attempt and writes its audio up to byte `until`, in pieces of any length."""
-        song = await self.queue.claim()
-        assert song is not None
+        song = None
+        async with asyncio.timeout(5.0):
+            while song is None:  # its backoff
+                song = await self.queue.claim()
         self.played[song.attempt] = audio
+        await self.write(song, draw, 0, until=until, longest=longest, pause_s=pause_s)
+        return song
+
+    async def write(
+        self, song: Song, draw: Random, position: int, *, until: int, longest: int, pause_s: float
+    ) -> None:
+        """Goes on with an attempt at byte `position`."""
+        audio, previous = self.played[song.attempt], None
         progress = Progress(stage="rendering", media_type="audio/mpeg", stream_bytes=len(audio))
-        previous, position = None, 0
         while position < until:
             chunks = []
             for _ in range(draw.randint(1, 4)):
@@ -98,7 +107,6 @@ class Studio:
             await self.queue.record(song.id, song.attempt, progress, chunks, previous, changed=True)
             previous = chunks[-1].offset
             await asyncio.sleep(draw.uniform(0, pause_s))
-        return song
 
     async def finish(self, song: Song) -> None:
         audio = self.played[song.attempt]
@@ -201,11 +209,10 @@ async def test_listeners_hear_the_song_from_their_offset_on_or_why_not(
         ends = [draw.randint(1, size) for _ in range(draw.randint(0, 2))]
         for end in ends:  # attempts that come to nothing
             attempt = await room.play(draw.randbytes(size), draw, until=end, longest=20_000, pause_s=0.02)
-            if draw.random() < 0.3:
+            if draw.random() < 0.7:  # the next one begins before anyone has seen it wait
                 await room.queue.give_back(attempt.id, attempt.attempt, 0.0)
             else:
                 await room.queue.fail_attempt(attempt.id, attempt.attempt, "ENGINE_DIED", "it died")
-            await asyncio.sleep(0.1)  # its backoff
         last = await room.play(draw.randbytes(size), draw, until=size, longest=20_000, pause_s=0.02)
         await room.finish(last)
         async with asyncio.timeout(20.0):
@@ -263,6 +270,28 @@ async def test_who_comes_late_shares_what_is_older_than_the_window(
         assert all(one.data == audio[one.offset :] for one in heard)
         # 10 pieces; nobody is slow, so few of them are let go of and read again
         assert replica.chunks.pieces < 60
+
+
+async def test_a_piece_that_has_grown_is_read_again_though_someone_still_holds_it(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "WINDOW_BYTES", 1)
+    draw, size = Random(12), 200_000
+    async with studio(server, tmp_path, replicas=1) as room:
+        song = await room.create()
+        audio = draw.randbytes(size)
+        playing = await room.play(audio, draw, until=100_000, longest=9_000, pause_s=0.0)
+        with room.replicas[0].feeds.join(song.id) as feed:
+            await feed.now()
+            held = await feed.read(playing.attempt, 0)
+            assert held == Chunk(0, audio[:100_000])
+            await room.write(playing, draw, 100_000, until=180_000, longest=9_000, pause_s=0.0)
+
+            async def grown() -> bool:
+                return await feed.read(playing.attempt, 179_999) is not None
+
+            await eventually(grown)
+            assert await feed.read(playing.attempt, 100_000) == Chunk(0, audio[:180_000])
 
 
 async def test_audio_that_the_database_has_lost_ends_with_its_attempt(server: Server, tmp_path: Path) -> None:

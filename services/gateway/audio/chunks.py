@@ -31,13 +31,13 @@ class Chunks:
 
     async def hear(self, song_id: UUID, attempt: int, end: int, at_most_bytes: int) -> Hearing | None:
         """The song now, and the audio of its attempt from byte `end` on; all of it, if that is not `attempt`.
-        Of more than about `at_most_bytes`, the last. None: there is no such song.
+        Of more than about `at_most_bytes`, the last, at least one chunk. None: there is no such song.
         """
         rows = await self._database.rows(
             "WITH song AS MATERIALIZED ("
             "  SELECT id, state, attempt, media_type, audio_bytes, stream_bytes,"
             "    greatest(CASE WHEN attempt = $2 THEN $3 ELSE 0 END, ("
-            '      SELECT "offset" + length(data) - $4 FROM audio_chunks c'
+            '      SELECT "offset" + least(0, length(data) - $4) FROM audio_chunks c'
             "      WHERE song_id = s.id AND c.attempt = s.attempt"
             '      ORDER BY "offset" DESC LIMIT 1)) AS first'
             "  FROM songs s WHERE id = $1 AND deleted_at IS NULL"

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 import pytest_asyncio
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database
-from services.common.errors import error_from_rpc
+from services.common.errors import Unavailable, error_from_rpc
 from tests.gateway.mesh import Gateway, Mesh, eventually, heard_over_http, made, mesh
 from tests.gateway.pods import Script, rendered
 from tests.gateway.test_listening import listeners
@@ -99,6 +100,35 @@ async def _answering(before: set["asyncio.Task[object]"], number: int) -> bool:
     """Whether so many requests more than before are being answered."""
     names = [task.get_coro().__qualname__ for task in asyncio.all_tasks() - before]
     return names.count("RequestResponseCycle.run_asgi") == number
+
+
+async def test_nothing_is_kept_for_those_who_were_hung_up_on(impatient: tuple[Mesh, Gateway]) -> None:
+    pods, gateway = impatient
+    song, _ = await made(gateway, duration_s=LONG_S)
+    broken = Script(pause_after=150, error=Unavailable("ENGINE_DIED", "it died"))
+    pods.music.follow(broken)
+    live = await gateway.create(duration_s=LONG_S)
+    await broken.paused.wait()
+    before = open_connections(gateway)
+    clients = [deaf(gateway, f"/v1/songs/{song_id}/audio") for song_id in (song.id, live.id) * 10]
+    await eventually(lambda: _connected(gateway, before + 20))
+    # Half of them are listening to an attempt that ends: an orderly close would wait for them for ever.
+    broken.go_on.set()
+    await eventually(lambda: _connected(gateway, before))
+    for client in clients:
+        client.close()
+
+
+def open_connections(gateway: Gateway) -> int:
+    """Of the HTTP face's side, which this process is too."""
+    return sum(
+        connection.laddr.port == gateway.settings.http_port and connection.status != psutil.CONN_LISTEN
+        for connection in psutil.Process().net_connections("tcp4")
+    )
+
+
+async def _connected(gateway: Gateway, number: int) -> bool:
+    return open_connections(gateway) == number
 
 
 async def test_grpc_says_that_a_listener_is_too_slow(impatient: tuple[Mesh, Gateway]) -> None:

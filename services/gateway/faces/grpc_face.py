@@ -21,7 +21,7 @@ from services.gateway.use_cases import UseCases
 
 
 class GatewayServicer(GatewayServiceServicer):
-    def __init__(self, use_cases: UseCases, listener_patience_s: float) -> None:
+    def __init__(self, use_cases: UseCases, listener_patience_s: float = 60.0) -> None:
         self._accounts, self._songs = use_cases.accounts, use_cases.songs
         self._listening, self._minting = use_cases.listening, use_cases.minting
         self._arranging, self._sharing = use_cases.arranging, use_cases.sharing

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.music.v1 import music_service_pb2 as music_pb
 from services.common.errors import InvalidField
-from services.gateway.audio.wav import SAMPLE_RATE_HZ
+from services.gateway.audio.master import SAMPLE_RATE_HZ
 
 # What an engine makes in one go, and the longest song that edits may lead to.
 LONGEST_RENDER_S, LONGEST_SONG_S = 240.0, 600.0

@@ -266,19 +266,6 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """What a listener at one byte offset finds, all at one moment."""
-
-    state: State
-    attempt: int
-    media_type: str
-    # Of the whole stream; 0 while not known.
-    total_bytes: int
-    # The stored chunk that covers the offset, or None.
-    chunk: Chunk | None
-
-
-@dataclass(frozen=True)
 class Pin:
     """One pinned file of the content store."""
 

@@ -5,22 +5,34 @@ A local folder by default, S3 and its like by URL. Knows no song: who needs whic
 
 import asyncio
 import hashlib
+import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from services.common.errors import Internal, Unavailable
 from services.gateway.database import Database
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+_log = logging.getLogger(__name__)
+
 READ_BYTES = 64 << 10
+# A request that takes longer than the client's limit (AWS_TIMEOUT, 30 s) is resumed, but only so often: a
+# listener who takes a song in real time needs a new one now and then.
+REQUEST_BYTES = 2 << 20
+# A store that is away is known to be within a few seconds; the library's own limit is three minutes.
+RETRIES: "RetryConfig" = {"max_retries": 5, "backoff": {"max_backoff": timedelta(seconds=2)}}
 # Up to here in memory, then on disk: many workers hold many songs.
 SPOOL_MEMORY_BYTES = 1 << 20
 
@@ -73,7 +85,9 @@ class Spool:
 
 
 class Objects:
-    """Raises Unavailable (OBJECTS_UNAVAILABLE) when the store cannot be reached."""
+    """Raises Unavailable: OBJECTS_UNAVAILABLE, the store cannot be reached; OBJECTS_REFUSED, it does not know
+    the gateway or does not let it.
+    """
 
     def __init__(self, store: ObjectStore, database: Database, *, grace_s: float) -> None:
         self._store, self._database, self._grace_s = store, database, grace_s
@@ -90,7 +104,7 @@ class Objects:
         if parts.scheme == "file":
             return cls(LocalStore(Path(unquote(parts.path)), mkdir=True), database, grace_s=grace_s)
         try:
-            return cls(from_url(url), database, grace_s=grace_s)
+            return cls(from_url(url, retry_config=RETRIES), database, grace_s=grace_s)
         except BaseError as error:
             raise ValueError(str(error)) from error
 
@@ -108,9 +122,11 @@ class Objects:
             sha256, self._grace_s,
         )  # fmt: skip
         try:
-            await obstore.put_async(self._store, key, data)
-        except BaseError as error:
-            raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be written") from error
+            with _typed_errors("written"):
+                # Not in parts: nothing is left of it when this process dies meanwhile. See ADR 0032.
+                await obstore.put_async(self._store, key, data, use_multipart=False)
+        except ObjectMissing as error:
+            raise Unavailable("OBJECTS_UNAVAILABLE", "there is no such bucket") from error
         if isinstance(self._store, LocalStore) and self._store.prefix is not None:
             # A store in the cloud has it durably now. A row must not outlive its file in a power cut.
             await asyncio.to_thread(_sync, Path(self._store.prefix) / key)
@@ -118,38 +134,47 @@ class Objects:
 
     async def remove(self, key: str) -> None:
         """Takes an object away, if it is there. For the sweeper, which knows that nothing names it."""
-        try:
+        with suppress(ObjectMissing), _typed_errors("written"):
             await obstore.delete_async(self._store, key)
-        except FileNotFoundError:
-            pass
-        except BaseError as error:
-            raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be written") from error
 
     async def size(self, key: str) -> int:
         """Length in bytes. Raises ObjectMissing."""
-        try:
+        with _typed_errors("read"):
             return int((await obstore.head_async(self._store, key))["size"])
-        except FileNotFoundError as error:
-            raise ObjectMissing from error
-        except BaseError as error:
-            raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be read") from error
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes [start, end) in pieces, read as they are taken. Raises ObjectMissing."""
-        if start >= end:
-            return
-        try:
-            found = await obstore.get_async(self._store, key, options={"range": (start, end)})
-            async for piece in found.stream(min_chunk_size=READ_BYTES):
-                yield bytes(piece)
-        except FileNotFoundError as error:
-            raise ObjectMissing from error
-        except BaseError as error:
-            raise Unavailable("OBJECTS_UNAVAILABLE", "the object store cannot be read") from error
+        for first in range(start, end, REQUEST_BYTES):
+            asked = first, min(first + REQUEST_BYTES, end)
+            with _typed_errors("read"):
+                found = await obstore.get_async(self._store, key, options={"range": asked})
+                async for chunk in found.stream(min_chunk_size=READ_BYTES):
+                    view = memoryview(chunk)
+                    for begin in range(0, len(view), READ_BYTES):
+                        yield bytes(view[begin : begin + READ_BYTES])
 
     async def read_all(self, key: str, start: int, end: int) -> bytes:
         """Bytes [start, end) at once: for small pieces."""
         return b"".join([piece async for piece in self.read(key, start, end)])
+
+
+@contextmanager
+def _typed_errors(done: str) -> Iterator[None]:
+    """Says what the store's errors mean, and nothing of its whereabouts but to the log."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectMissing from error
+    except (UnauthenticatedError, PermissionDeniedError, PermissionError) as error:
+        raise _unavailable("OBJECTS_REFUSED", "the object store refuses the gateway", error) from error
+    except (BaseError, OSError) as error:
+        raise _unavailable("OBJECTS_UNAVAILABLE", f"the object store cannot be {done}", error) from error
+
+
+def _unavailable(reason: str, message: str, error: Exception) -> Unavailable:
+    # Its first line names the request and the answer; what follows is the library's own.
+    _log.warning("%s", message, extra={"error": f"{type(error).__name__}: {error}".partition("\n")[0]})
+    return Unavailable(reason, message, retry_delay_s=5.0)
 
 
 def _sync(path: Path) -> None:

@@ -19,7 +19,12 @@ from services.common.server import GrpcService, Health, StartError
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT, Accounts
 from services.gateway.allowances import Allowances
 from services.gateway.arranging import Arranging
+from services.gateway.audio.chunks import Chunks
+from services.gateway.audio.download import Files
 from services.gateway.audio.listening import Listening
+from services.gateway.audio.pictures import Pictures
+from services.gateway.audio.signed_urls import SignedUrls, drawn_key
+from services.gateway.audio.workbench import Workbench
 from services.gateway.batch_store import BatchStore
 from services.gateway.batches import Batches
 from services.gateway.chain import open_chain
@@ -106,6 +111,8 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
     allowances = Allowances(store, tiers)
     identity = AccountUseCases(identities, signing_in, allowances)
     ordering, waiting = Ordering(store, lyricist, allowances), WaitingRoom(database, tiers)
+    workbench = Workbench()
+    files = Files(objects, workbench)
     use_cases = UseCases(
         accounts=Accounts(identities, development=settings.auth == "development"),
         signing_in=signing_in,
@@ -115,9 +122,10 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         songs=Songs(store, notices, ordering, waiting, health.draining),
         batches=Batches(BatchStore(database), notices, ordering, waiting, health.draining),
         words=Words(lyrics),
-        listening=Listening(store, objects, notices, health.draining),
+        listening=Listening(store, Chunks(database), files, notices, _signed_urls(settings), health.draining),
+        pictures=Pictures(store, files, workbench),
         arranging=Arranging(store, shelf, settings.public_url),
-        sharing=Sharing(shelf, objects, settings.public_url),
+        sharing=Sharing(shelf, settings.public_url),
         operating=Operating(shelf),
         minting=Minting(store, objects, Saver(store, objects, signer), settings.contract_abi_file),
     )
@@ -172,13 +180,18 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
             ),
             settings.http_host,
             settings.http_port,
+            client_patience_s=settings.listener_patience_s,
             draining=health.draining,
             drain_delay_s=settings.drain_delay_s,
             grace_s=settings.drain_grace_s,
         )
     )
     _log.info("serving HTTP", extra={"http": f"{settings.http_host}:{port}", "url": settings.public_url})
-    return [grpc_service(use_cases), account_service(use_cases), operator_service(use_cases)]
+    return [
+        grpc_service(use_cases, listener_patience_s=settings.listener_patience_s),
+        account_service(use_cases),
+        operator_service(use_cases),
+    ]
 
 
 def _pods(settings: GatewaySettings) -> Pods:
@@ -191,6 +204,14 @@ def _pods(settings: GatewaySettings) -> Pods:
     return Pods(
         partial(addresses_of, settings.music_target), open_pod, resolve_every_s=settings.resolve_every_s
     )
+
+
+def _signed_urls(settings: GatewaySettings) -> SignedUrls:
+    keys = [key.get_secret_value() for key in settings.url_keys]
+    if not keys:
+        keys = [drawn_key()]
+        _log.info("GATEWAY_URL_KEYS is not set: signed URLs are good at this process only, and end with it")
+    return SignedUrls(keys, settings.url_s, settings.public_url)
 
 
 async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> tuple[Database, Database]:

@@ -9,6 +9,8 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.common.settings import Port, ServiceSettings
 
+SHORTEST_URL_KEY = 32
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -57,6 +59,13 @@ class GatewaySettings(ServiceSettings):
     """How often objects that nothing names any more are taken away."""
     sweep_grace_s: Seconds = 3600.0
     """How long an object may be stored and named by nothing: longer than storing a song can take."""
+    url_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Comma-separated secrets of at least 32 characters. The first signs URLs of audio, all are believed."""
+    url_s: Seconds = 3600.0
+    """Seconds that a signed URL lasts."""
+    listener_patience_s: Seconds = 60.0
+    """A listener who takes nothing of what there is for this long is dropped."""
+
     workers: Annotated[int, Field(ge=0, le=256)] = 4
     """Songs in the making at once in this process; the music pods have slots of their own."""
     lease_s: Seconds = 30.0
@@ -79,15 +88,28 @@ class GatewaySettings(ServiceSettings):
     contract_abi_file: Path = Path("build/contracts/SongNFT.json")
     """What `node contracts/compile.mjs` wrote."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "url_keys", mode="before")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
+
+    @field_validator("url_keys")
+    @classmethod
+    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < SHORTEST_URL_KEY for key in keys):
+            raise ValueError(f"every key has at least {SHORTEST_URL_KEY} characters")
+        return keys
 
     @model_validator(mode="after")
     def _development_only(self) -> Self:
         if self.environment == "production" and self.auth == "development":
             raise ValueError("auth=development lets everyone in and is not for production")
+        return self
+
+    @model_validator(mode="after")
+    def _urls_signed(self) -> Self:
+        if self.environment == "production" and not self.url_keys:
+            raise ValueError("production needs url_keys: each replica believes what another has signed")
         return self
 
     @model_validator(mode="after")

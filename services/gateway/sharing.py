@@ -7,10 +7,8 @@ import re
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import NotFound
-from services.gateway.audio.download import Download, open_download
 from services.gateway.messages import song_message, timestamp
-from services.gateway.models import AudioFormat, Song
-from services.gateway.objects import Objects
+from services.gateway.models import Song
 from services.gateway.shelf import Shelf
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
@@ -19,8 +17,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 class Sharing:
     """Every method may raise Unavailable (DATABASE_UNAVAILABLE), and NotFound (SHARE_NOT_FOUND)."""
 
-    def __init__(self, shelf: Shelf, objects: Objects, public_url: str) -> None:
-        self._shelf, self._objects, self._public_url = shelf, objects, public_url.rstrip("/")
+    def __init__(self, shelf: Shelf, public_url: str) -> None:
+        self._shelf, self._public_url = shelf, public_url.rstrip("/")
 
     async def get(self, request: pb.GetSharedSongRequest) -> pb.GetSharedSongResponse:
         song = await self.song(request.share_token)
@@ -39,12 +37,8 @@ class Sharing:
             )
         )
 
-    async def download(self, token: str, audio_format: AudioFormat) -> tuple[Song, Download]:
-        """Raises Unavailable, Internal: the object store's."""
-        song = await self.song(token)
-        return song, await open_download(song, audio_format, self._objects)
-
     async def song(self, token: str) -> Song:
+        """The song, which is done."""
         song = await self._shelf.shared(token) if _TOKEN.fullmatch(token) else None
         if song is None:
             limit = "the token of a song that is shared"

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from services.gateway.database import Database
-from services.gateway.models import Chunk, Hearing, NewSong, Permit, Pin, Song, State
+from services.gateway.models import NewSong, Permit, Pin, Song, State
 from services.gateway.quota import DAY, QuotaSpent
 
 # Songs that are read at once where all are.
@@ -187,28 +187,6 @@ class Store:
             " DELETE FROM audio_chunks USING ended WHERE song_id = ended.id",
             song_id, account_id,
         )  # fmt: skip
-
-    async def hear(self, account_id: UUID, song_id: UUID, offset: int) -> Hearing | None:
-        """What there is at byte `offset` of the song's MP3 while it is being made."""
-        row = await self._database.row(
-            'SELECT s.state, s.attempt, s.media_type, s.stream_bytes, s.audio_bytes, c."offset", c.data'
-            " FROM songs s LEFT JOIN LATERAL ("
-            '   SELECT "offset", data FROM audio_chunks'
-            '   WHERE song_id = s.id AND attempt = s.attempt AND "offset" <= $3'
-            '   ORDER BY "offset" DESC LIMIT 1'
-            ' ) c ON s.state = \'RUNNING\' AND c."offset" + length(c.data) > $3'
-            " WHERE s.id = $1 AND s.account_id = $2 AND s.deleted_at IS NULL",
-            song_id, account_id, offset,
-        )  # fmt: skip
-        if row is None:
-            return None
-        return Hearing(
-            state=State(row["state"]),
-            attempt=row["attempt"],
-            media_type=row["media_type"],
-            total_bytes=row["audio_bytes"] or row["stream_bytes"],
-            chunk=None if row["data"] is None else Chunk(row["offset"], row["data"]),
-        )
 
     async def pin(self, song_id: UUID, metadata_cid: str, image_cid: str, pins: Sequence[Pin]) -> None:
         """Pins the files of a save and fixes the song's metadata, unless it has some already."""

@@ -6,6 +6,7 @@ from services.gateway.accounts import Accounts
 from services.gateway.allowances import Allowances
 from services.gateway.arranging import Arranging
 from services.gateway.audio.listening import Listening
+from services.gateway.audio.pictures import Pictures
 from services.gateway.batches import Batches
 from services.gateway.identity.leaving import Leaving
 from services.gateway.identity.signing_in import SigningIn
@@ -28,6 +29,7 @@ class UseCases:
     batches: Batches
     words: Words
     listening: Listening
+    pictures: Pictures
     minting: Minting
     arranging: Arranging
     sharing: Sharing

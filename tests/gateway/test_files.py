@@ -1,13 +1,19 @@
 """A finished song as a file over HTTP: headers, ranges, and the formats made from its master."""
 
+import hashlib
 import io
+import re
 from itertools import pairwise
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from services.gateway.faces.http_audio import disposition
 from tests.gateway.mesh import Gateway, made, problem_of
 from tests.gateway.pods import rendered
 
@@ -34,6 +40,12 @@ async def test_the_file_has_the_headers_that_players_and_downloads_need(shared: 
     assert {**head.headers, "date": ""} == {**headers, "date": ""}
     same = await shared.http.get(url, headers={"If-None-Match": headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
+    assert hashlib.sha256(whole).hexdigest() == song.audio.sha256  # of the file that is minted
+    saved = await shared.http.get(url, params={"download": "true"})
+    assert saved.headers["content-disposition"] == headers["content-disposition"].replace(
+        "inline", "attachment"
+    )
+    assert saved.content == whole
 
 
 @pytest.mark.parametrize(
@@ -82,6 +94,43 @@ async def test_wav_and_flac_hold_the_masters_samples(shared: Gateway) -> None:
         assert np.array_equal(samples, pcm)
         assert await shared.audio(song.id, format=audio_format) == answer.content
         assert await shared.audio(song.id, format=audio_format, offset=12_345) == answer.content[12_345:]
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "wav", "flac"])
+async def test_the_tag_is_the_sha256_of_that_very_file_also_for_ranges(shared: Gateway, suffix: str) -> None:
+    song, _ = await made(shared)
+    url = f"/v1/songs/{song.id}/audio?format={suffix}"
+    whole = await shared.http.get(url)
+    tag = f'"{hashlib.sha256(whole.content).hexdigest()}"'
+    assert whole.headers["etag"] == tag
+    head = await shared.http.head(url)
+    assert {**head.headers, "date": ""} == {**whole.headers, "date": ""}
+    size = len(whole.content)
+    for asked, start, end in (("bytes=7-", 7, size), ("bytes=-9", size - 9, size), ("bytes=0-0", 0, 1)):
+        part = await shared.http.get(url, headers={"Range": asked, "If-Range": tag})
+        assert (part.status_code, part.content) == (206, whole.content[start:end])
+        assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
+        assert part.headers["etag"] == tag
+    other = await shared.http.get(url, headers={"Range": "bytes=7-", "If-Range": f"W/{tag}"})
+    assert (other.status_code, len(other.content)) == (200, size)
+    past = await shared.http.get(url, headers={"Range": f"bytes={size}-"})
+    assert (past.status_code, past.headers["content-range"]) == (416, f"bytes */{size}")
+    same = await shared.http.get(url, headers={"If-None-Match": f'"x", W/{tag}', "Range": "bytes=7-"})
+    assert (same.status_code, same.content) == (304, b"")
+
+
+@given(st.text(max_size=130), st.booleans())
+async def test_any_title_is_a_file_name_that_a_header_can_say(title: str, download: bool) -> None:
+    header = disposition(f"{title}.mp3", download=download)
+    assert re.fullmatch(
+        r"(attachment|inline); filename=\"[\w .,()!&+-]+\"; filename\*=UTF-8''[A-Za-z0-9%._~-]+",
+        header,
+        re.ASCII,
+    )
+    name = unquote(header.rpartition("''")[2])
+    assert not re.search(r"[/\\\x00-\x1f\x7f]", name)
+    if not re.search(r"[/\\\x00-\x1f\x7f]", title):
+        assert name == f"{title}.mp3".encode("utf-8", "replace").decode()
 
 
 async def test_any_range_of_a_wav_made_on_the_fly_is_right(shared: Gateway) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ import pytest
 from deploy.local.postgres import Database as Server
 from services.common.migrations import migrate
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT
+from services.gateway.audio.chunks import Chunks
 from services.gateway.database import SCHEMA, Database, open_database
 from services.gateway.models import Chunk, NewSong, Progress, Result, Song, State
 from services.gateway.notices import CHANNEL
@@ -216,15 +218,25 @@ async def test_chunks_are_read_back_by_any_offset_within_them(room: Room) -> Non
     song = await room.claimed()
     await record(room, song, Chunk(0, b"abc"), Chunk(3, b"defg"))
     await record(room, song, Chunk(7, b"hi"), previous=3)
-    for offset in range(9):
-        found = await room.store.hear(ACCOUNT, song.id, offset)
-        assert found is not None
-        assert found.chunk is not None
-        start = offset - found.chunk.offset
-        assert found.chunk.data[start : start + 1] == b"abcdefghi"[offset : offset + 1]
-    at_the_end = await room.store.hear(ACCOUNT, song.id, 9)
-    assert at_the_end is not None
-    assert (at_the_end.chunk, at_the_end.total_bytes) == (None, 9)
+    chunks = Chunks(room.database)
+    for start, end in combinations(range(11), 2):
+        found = await chunks.piece(song.id, song.attempt, start, end)
+        assert found == Chunk(start, b"abcdefghi"[start:end])
+    for heard in (3, 7, 9):
+        news = await chunks.hear(song.id, song.attempt, heard, 100)
+        assert news is not None
+        assert (b"".join(chunk.data for chunk in news.chunks), news.total_bytes) == (b"abcdefghi"[heard:], 9)
+
+
+async def test_a_reader_far_behind_is_given_the_last_of_it(room: Room) -> None:
+    await room.create()
+    song = await room.claimed()
+    await record(room, song, *[Chunk(offset, b"x" * 10) for offset in range(0, 100, 10)])
+    chunks = Chunks(room.database)
+    for attempt, heard in ((0, 0), (song.attempt, 20)):
+        news = await chunks.hear(song.id, attempt, heard, 35)
+        assert news is not None
+        assert [chunk.offset for chunk in news.chunks] == [70, 80, 90]
 
 
 async def test_audio_after_lost_audio_is_refused(room: Room) -> None:

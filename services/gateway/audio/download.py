@@ -3,25 +3,36 @@
 Knows the object store's keys and the song's hashes.
 """
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from services.common.errors import FailedPrecondition, Internal
-from services.gateway.audio.wav import STREAMINFO_BYTES, frames_of, read_wav, wav_bytes
+from services.gateway.audio.master import STREAMINFO_BYTES, Read, frames_of, opened
+from services.gateway.audio.wav import read_wav, wav_bytes, wav_sha256
+from services.gateway.audio.workbench import Workbench
 from services.gateway.models import AudioFormat, Song, State
 from services.gateway.objects import Objects, key_of
-
-Read = Callable[[int, int], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True)
 class Download:
     media_type: str
-    # Strong: equal tags, equal bytes. Lower-case hex.
+    # Strong: equal tags, equal bytes. Of everything but pins the file's sha256 in lower-case hex.
     etag: str
     size: int
-    # Bytes [start, end) in pieces.
     read: Read
+
+    @classmethod
+    def of(cls, media_type: str, data: bytes) -> "Download":
+        """A file that is small enough to be at hand."""
+
+        async def read(start: int, end: int) -> AsyncIterator[bytes]:
+            yield data[start:end]
+
+        return cls(media_type, hashlib.sha256(data).hexdigest(), len(data), read)
 
 
 def require_done(song: Song) -> None:
@@ -44,35 +55,42 @@ def require_done(song: Song) -> None:
             raise FailedPrecondition("SONG_NOT_READY", "the song is not done yet")
 
 
-async def open_download(song: Song, audio_format: AudioFormat, objects: Objects) -> Download:
-    """The file of a finished song.
+class Files:
+    """Every method raises as `require_done`, and Unavailable and Internal as the objects."""
 
-    Raises:
-        FailedPrecondition: as `require_done`.
-        Unavailable, Internal: the object store's.
-    """
-    require_done(song)
-    if song.audio_sha256 is None or song.master_sha256 is None or song.pcm_sha256 is None:
-        raise Internal("RESULT_MISSING", "the song has no result")
-    media_type = audio_format.media_type
-    master_key = key_of(song.master_sha256)
+    def __init__(self, objects: Objects, workbench: Workbench) -> None:
+        self._objects, self._workbench = objects, workbench
 
-    def read_master(start: int, end: int) -> AsyncIterator[bytes]:
-        return objects.read(master_key, start, end)
+    def master_of(self, song: Song) -> tuple[bytes, Read]:
+        """(sha256, how it is read)"""
+        require_done(song)
+        if song.master_sha256 is None:
+            raise Internal("RESULT_MISSING", "the song has no master")
+        return song.master_sha256, partial(self._objects.read, key_of(song.master_sha256))
 
-    if audio_format is AudioFormat.WAV:
-        frames = frames_of(await objects.read_all(master_key, 0, min(STREAMINFO_BYTES, song.master_bytes)))
+    async def open(self, song: Song, audio_format: AudioFormat) -> Download:
+        """The file of a finished song."""
+        master_sha256, read_master = self.master_of(song)
+        if audio_format is AudioFormat.WAV:
+            return await self._wav(song, master_sha256, read_master)
+        if audio_format is AudioFormat.FLAC:
+            return Download(audio_format.media_type, master_sha256.hex(), song.master_bytes, read_master)
+        if song.audio_sha256 is None:
+            raise Internal("RESULT_MISSING", "the song has no audio")
+        read_audio = partial(self._objects.read, key_of(song.audio_sha256))
+        return Download(audio_format.media_type, song.audio_sha256.hex(), song.audio_bytes, read_audio)
 
-        def read_as_wav(start: int, end: int) -> AsyncIterator[bytes]:
+    async def _wav(self, song: Song, master_sha256: bytes, read_master: Read) -> Download:
+        head = b"".join([piece async for piece in read_master(0, min(STREAMINFO_BYTES, song.master_bytes))])
+        frames = frames_of(head)
+
+        async def digest() -> bytes:
+            async with opened(read_master, song.master_bytes) as sound:
+                return await asyncio.to_thread(wav_sha256, sound)
+
+        def read(start: int, end: int) -> AsyncIterator[bytes]:
             return read_wav(read_master, song.master_bytes, frames, start, end)
 
-        # The samples and a header that follows from their number: their hash names the file.
-        return Download(media_type, song.pcm_sha256.hex(), wav_bytes(frames), read_as_wav)
-    if audio_format is AudioFormat.FLAC:
-        return Download(media_type, song.master_sha256.hex(), song.master_bytes, read_master)
-    audio_key = key_of(song.audio_sha256)
-
-    def read_audio(start: int, end: int) -> AsyncIterator[bytes]:
-        return objects.read(audio_key, start, end)
-
-    return Download(media_type, song.audio_sha256.hex(), song.audio_bytes, read_audio)
+        # The file is stored nowhere, so its hash is worked out when it is first asked for.
+        etag = (await self._workbench.get((master_sha256, "wav", ()), digest)).hex()
+        return Download(AudioFormat.WAV.media_type, etag, wav_bytes(frames), read)

@@ -3,6 +3,7 @@
 Knows how a call says who makes it, and nothing else.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -11,6 +12,7 @@ from acesteps.gateway.v1.gateway_service_pb2_grpc import (
     GatewayServiceServicer,
     add_GatewayServiceServicer_to_server,
 )
+from services.common.errors import ResourceExhausted
 from services.common.server import GrpcService
 from services.gateway import metrics
 from services.gateway.faces.calls import Context, credentials_of
@@ -19,11 +21,12 @@ from services.gateway.use_cases import UseCases
 
 
 class GatewayServicer(GatewayServiceServicer):
-    def __init__(self, use_cases: UseCases) -> None:
+    def __init__(self, use_cases: UseCases, listener_patience_s: float = 60.0) -> None:
         self._accounts, self._songs = use_cases.accounts, use_cases.songs
         self._listening, self._minting = use_cases.listening, use_cases.minting
         self._arranging, self._sharing = use_cases.arranging, use_cases.sharing
         self._batches, self._words = use_cases.batches, use_cases.words
+        self._pictures, self._patience_s = use_cases.pictures, listener_patience_s
 
     async def ReviewPrompt(
         self, request: pb.ReviewPromptRequest, context: Context
@@ -78,13 +81,29 @@ class GatewayServicer(GatewayServiceServicer):
         self, request: pb.StreamAudioRequest, context: Context
     ) -> AsyncGenerator[pb.StreamAudioResponse]:
         if request.share_token:
-            opened = self._listening.shared(await self._sharing.song(request.share_token), request)
+            song = await self._sharing.song(request.share_token)
         else:
-            opened = self._listening.stream(await self._account(context), request)
+            song = await self._listening.song(await self._account(context), request.song_id)
         with metrics.LISTENERS.labels("grpc").track_inprogress():
-            async with aclosing(opened) as audio:
-                async for response in audio:
-                    yield response
+            async with aclosing(self._listening.stream(song, request)) as audio:
+                async for part in audio:
+                    if isinstance(part, pb.AudioHeader):
+                        yield pb.StreamAudioResponse(header=part)
+                    else:
+                        await self._given(context, pb.AudioData(offset=part.offset, data=part.data))
+
+    async def SignAudioUrl(
+        self, request: pb.SignAudioUrlRequest, context: Context
+    ) -> pb.SignAudioUrlResponse:
+        return await self._listening.sign_url(await self._account(context), request)
+
+    async def GetPeaks(self, request: pb.GetPeaksRequest, context: Context) -> pb.GetPeaksResponse:
+        return await self._pictures.peaks(await self._account(context), request)
+
+    async def GetSpectrogram(
+        self, request: pb.GetSpectrogramRequest, context: Context
+    ) -> pb.GetSpectrogramResponse:
+        return await self._pictures.spectrogram(await self._account(context), request)
 
     async def CancelSong(self, request: pb.CancelSongRequest, context: Context) -> pb.CancelSongResponse:
         return await self._songs.cancel(await self._account(context), request)
@@ -118,11 +137,28 @@ class GatewayServicer(GatewayServiceServicer):
     async def GetMint(self, request: pb.GetMintRequest, context: Context) -> pb.GetMintResponse:
         return await self._minting.mint(await self._account(context), request)
 
+    async def _given(self, context: Context, data: pb.AudioData) -> None:
+        """Written rather than yielded, so that it is seen how long the listener takes to take it.
+
+        Raises:
+            ResourceExhausted: LISTENER_TOO_SLOW.
+        """
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await context.write(pb.StreamAudioResponse(data=data))
+        except TimeoutError as error:
+            raise ResourceExhausted(
+                "LISTENER_TOO_SLOW",
+                f"nothing was taken for {self._patience_s:g} s: ask again from the offset reached",
+                metadata={"offset": str(data.offset)},
+            ) from error
+
     async def _account(self, context: Context) -> Account:
         return await self._accounts.authenticate(credentials_of(context))
 
 
-def grpc_service(use_cases: UseCases) -> GrpcService:
-    servicer = GatewayServicer(use_cases)
+def grpc_service(use_cases: UseCases, *, listener_patience_s: float) -> GrpcService:
+    """`listener_patience_s`: how long a listener may take nothing of what there is."""
+    servicer = GatewayServicer(use_cases, listener_patience_s)
     name = pb.DESCRIPTOR.services_by_name["GatewayService"].full_name
     return GrpcService(name, lambda server: add_GatewayServiceServicer_to_server(servicer, server))

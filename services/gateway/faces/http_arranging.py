@@ -6,11 +6,10 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from services.gateway.faces.http_audio import FormatQuery, audio_format_of, file_headers
+from services.gateway.faces.http_audio import AskedAudio, AudioResponse, answer_audio, asked_audio
 from services.gateway.faces.proto_models import request_of
 from services.gateway.faces.routing import answers, caller_of, proto_response
-from services.gateway.faces.streaming import file_response
-from services.gateway.models import Account, AudioFormat
+from services.gateway.models import Account
 from services.gateway.use_cases import UseCases
 
 
@@ -58,7 +57,7 @@ def add_arranging(app: FastAPI, use_cases: UseCases) -> None:
 
 def _add_shared(app: FastAPI, use_cases: UseCases) -> None:
     """What needs no account, only the token."""
-    sharing = use_cases.sharing
+    sharing, listening = use_cases.sharing, use_cases.listening
 
     @app.get("/v1/shared/{share_token}", responses=answers(pb.GetSharedSongResponse), tags=["sharing"])
     async def get_shared_song(share_token: str) -> Response:
@@ -66,11 +65,9 @@ def _add_shared(app: FastAPI, use_cases: UseCases) -> None:
         return proto_response(await sharing.get(pb.GetSharedSongRequest(share_token=share_token)))
 
     @app.head("/v1/shared/{share_token}/audio", include_in_schema=False)
-    @app.get("/v1/shared/{share_token}/audio", tags=["sharing"], response_class=Response)
+    @app.get("/v1/shared/{share_token}/audio", tags=["sharing"], response_class=AudioResponse)
     async def get_shared_audio(
-        request: Request, share_token: str, audio_format: FormatQuery = AudioFormat.MP3
+        request: Request, share_token: str, asked: Annotated[AskedAudio, Depends(asked_audio)]
     ) -> Response:
         """The audio of a song that was shared: a file, with Range, HEAD and ETag."""
-        wanted = audio_format_of(audio_format)
-        song, download = await sharing.download(share_token, wanted)
-        return file_response(request, download, file_headers(song, wanted))
+        return await answer_audio(request, listening, await sharing.song(share_token), asked)

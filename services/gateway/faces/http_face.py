@@ -22,6 +22,7 @@ from services.gateway.faces.http_limits import BodyLimit, RequestCounter
 from services.gateway.faces.http_lyrics import add_lyrics
 from services.gateway.faces.http_minting import add_minting
 from services.gateway.faces.http_operator import add_operator
+from services.gateway.faces.http_pictures import add_pictures
 from services.gateway.faces.http_songs import add_songs
 from services.gateway.faces.problems import Problem, answer_with_problems
 from services.gateway.use_cases import UseCases
@@ -75,6 +76,7 @@ def create_app(
     add_lyrics(app, use_cases)
     add_audio(app, use_cases)
     add_arranging(app, use_cases)
+    add_pictures(app, use_cases)
     add_minting(app, use_cases)
     add_operator(app, use_cases)
     _add_health(app, health)

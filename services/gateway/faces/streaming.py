@@ -68,6 +68,31 @@ class StreamedResponse(Response):
             _log.exception("body broke")
 
 
+class LaterResponse(Response):
+    """An answer that takes a while to be found, for a client that may go meanwhile."""
+
+    def __init__(self, find: Callable[[], Awaitable[Response]]) -> None:
+        self._find = find
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        finding = asyncio.ensure_future(self._find())
+        leaving = asyncio.create_task(_until_gone(receive))
+        try:
+            await asyncio.wait({finding, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not finding.done():
+                return
+        finally:
+            finding.cancel()
+            leaving.cancel()
+            await asyncio.gather(finding, leaving, return_exceptions=True)
+        try:
+            response = finding.result()
+        except ServiceError as error:
+            response = problem(error)
+        await response(scope, receive, send)
+
+
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -36,6 +36,8 @@ _AWAY = (
     asyncpg.InterfaceError,
     # asyncpg's own state, when the server dies between the messages of one statement
     asyncpg.InternalClientError,
+    # two statements that change several songs each; the one that was given up may be repeated
+    asyncpg.DeadlockDetectedError,
 )
 
 
@@ -107,7 +109,7 @@ async def open_database(dsn: str, *, connections: int) -> AsyncIterator[Database
             command_timeout=COMMAND_TIMEOUT_S,
             timeout=5.0,  # to connect
             server_settings={"search_path": SCHEMA, "application_name": "acesteps-gateway"},
-            # No statement leaves anything behind in its session: spare each the round trip that would clear it.
+            # No statement leaves anything behind in its session that a round trip would have to clear.
             reset=_nothing_to_reset,
         )
     try:

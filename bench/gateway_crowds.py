@@ -14,10 +14,10 @@ import grpc
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub
-from bench.gateway_figures import Line, percentile
+from bench.gateway_figures import Line, cpu_line, percentile
 from bench.gateway_http import Connection, get, post
 from bench.gateway_stack import Stack
-from bench.processes import cpu_seconds, resident_bytes
+from bench.processes import resident_bytes
 
 PROGRESS_WITHIN_S = 0.05
 MOST_RESIDENT_BYTES = 400_000_000
@@ -34,11 +34,10 @@ async def progress(stack: Stack, songs: int) -> list[Line]:
     lines = []
     for name, watch in (("SSE", _over_sse), ("gRPC", _over_grpc)):
         ids = [await _create(stack) for _ in range(songs)]
-        begun, gateway_s, own_s = time.perf_counter(), cpu_seconds(stack.pid), time.process_time()
+        begun, cpu = time.perf_counter(), stack.cpu()
         async with asyncio.TaskGroup() as watching:
             tasks = [watching.create_task(watch(stack, song_id)) for song_id in ids]
-        took_s = time.perf_counter() - begun
-        gateway_s, own_s = cpu_seconds(stack.pid) - gateway_s, time.process_time() - own_s
+        took_s, cpu_then = time.perf_counter() - begun, stack.cpu()
         sent = stack.sent()
         seen = [(sent[song_id], task.result()) for song_id, task in zip(ids, tasks, strict=True)]
         # Only while all of them are in the making.
@@ -52,7 +51,7 @@ async def progress(stack: Stack, songs: int) -> list[Line]:
                 percentile(ages, 0.99) <= PROGRESS_WITHIN_S,
             ),
             Line("  median, longest", f"{statistics.median(ages) * 1e3:.0f}, {ages[-1] * 1e3:.0f} ms"),
-            Line("  share of a core: gateway, watchers", f"{gateway_s / took_s:.0%}, {own_s / took_s:.0%}"),
+            cpu_line("second", cpu, cpu_then, took_s),
         ]
     return lines
 
@@ -120,16 +119,15 @@ async def listeners(stack: Stack, count: int) -> list[Line]:
             connections += await asyncio.gather(*map(Connection.open, ports))
         song_id = await _create(stack)
         memory: list[float] = []
-        sampling = asyncio.create_task(_sample(stack.pid, memory))
+        sampling = asyncio.create_task(_sample(stack.gateway_pid, memory))
         crowd = [Heard() for _ in connections]
-        begun, gateway_s, own_s = time.perf_counter(), cpu_seconds(stack.pid), time.process_time()
+        begun, cpu = time.perf_counter(), stack.cpu()
         request = get(f"/v1/songs/{song_id}/audio")
         statuses = await asyncio.gather(
             *(c.listen(request, heard.hear) for c, heard in zip(connections, crowd, strict=True)),
             return_exceptions=True,
         )
-        took_s = time.perf_counter() - begun
-        gateway_s, own_s = cpu_seconds(stack.pid) - gateway_s, time.process_time() - own_s
+        took_s, cpu_then = time.perf_counter() - begun, stack.cpu()
         sampling.cancel()
         whole = Heard()
         assert await connections[0].listen(request, whole.hear) == 200
@@ -158,7 +156,7 @@ async def listeners(stack: Stack, count: int) -> list[Line]:
             f"within {FLAT_WITHIN:.0%}",
             growth <= FLAT_WITHIN,
         ),
-        Line("  share of a core: gateway, listeners", f"{gateway_s / took_s:.0%}, {own_s / took_s:.0%}"),
+        cpu_line("second", cpu, cpu_then, took_s),
     ]
 
 

@@ -1,7 +1,7 @@
 """What a measurement of the gateway comes to: lines of a table, each with its target. Measures nothing."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -13,6 +13,12 @@ class Line:
     figure: str
     target: str = ""
     met: bool | None = None
+
+
+def cpu_line(unit: str, before: Mapping[str, float], after: Mapping[str, float], times: float) -> Line:
+    """What of the CPU each part has used between, `times` seconds or songs, in ms for each."""
+    each = {name: (after[name] - before[name]) / times * 1e3 for name in before}
+    return Line(f"  CPU ms per {unit}: {', '.join(each)}", ", ".join(f"{ms:.3g}" for ms in each.values()))
 
 
 def table(lines: Iterable[Line]) -> str:

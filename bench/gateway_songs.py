@@ -18,10 +18,9 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from acesteps.music.v1 import music_service_pb2 as music_pb
 from acesteps.music.v1.music_service_pb2_grpc import MusicServiceStub
-from bench.gateway_figures import Line, percentile
+from bench.gateway_figures import Line, cpu_line, percentile
 from bench.gateway_http import Connection, get, post
 from bench.gateway_stack import Stack
-from bench.processes import cpu_seconds
 
 if TYPE_CHECKING:
     from acesteps.gateway.v1.gateway_service_pb2_grpc import GatewayServiceAsyncStub
@@ -116,12 +115,10 @@ async def creations(stack: Stack, clients: int, seconds: float) -> list[Line]:
     for name, callers in (("HTTP", _http_callers), ("gRPC", _grpc_callers)):
         async with callers(stack, clients) as creates:
             await _ask(creates, time.perf_counter() + WARM_UP_S)
-            gateway_s, own_s = cpu_seconds(stack.pid), time.process_time()
-            begun = time.perf_counter()
+            begun, cpu = time.perf_counter(), stack.cpu()
             waits = sorted(await _ask(creates, begun + seconds))
-            took_s = time.perf_counter() - begun
-        gateway_s, own_s = cpu_seconds(stack.pid) - gateway_s, time.process_time() - own_s
-        rate, each, median_ms = len(waits) / took_s, 1e3 / len(waits), statistics.median(waits) * 1e3
+            took_s, cpu_then = time.perf_counter() - begun, stack.cpu()
+        rate, median_ms = len(waits) / took_s, statistics.median(waits) * 1e3
         lines += [
             Line(
                 f"songs created over {name}, {clients} clients",
@@ -133,7 +130,7 @@ async def creations(stack: Stack, clients: int, seconds: float) -> list[Line]:
                 "  median, 99th percentile",
                 f"{median_ms:.0f}, {percentile(waits, 0.99) * 1e3:.0f} ms",
             ),
-            Line("  CPU for each: gateway, clients", f"{gateway_s * each:.2f}, {own_s * each:.2f} ms"),
+            cpu_line("song", cpu, cpu_then, len(waits)),
         ]
     return lines
 

@@ -7,11 +7,13 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.processes import cpu_seconds, cpu_seconds_with_children
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.postgres import Postgres
 from deploy.local.processes import Child, Command
@@ -22,13 +24,24 @@ NOBODY = f"{LOOPBACK}:9"
 
 @dataclass(frozen=True)
 class Stack:
-    """Where its parts listen, and which process the gateway is."""
+    """Where its parts listen, and which process is which."""
 
     grpc_target: str
     http_port: int
     engine_target: str
     engine_log: Path
-    pid: int
+    gateway_pid: int
+    engine_pid: int
+    postgres_pid: int
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU that each part, and we who measure, have used so far."""
+        return {
+            "gateway": cpu_seconds(self.gateway_pid),
+            "PostgreSQL": cpu_seconds_with_children(self.postgres_pid),
+            "engine": cpu_seconds(self.engine_pid),
+            "clients": time.process_time(),
+        }
 
     def sent(self) -> dict[str, list[float]]:
         """By song: the moments (monotonic seconds) at which the engine sent its progress events."""
@@ -66,13 +79,29 @@ def stack(
         service_command("gateway", grpc_port, settings, folder / "gateway.log", ()),
     )
     with ExitStack() as started:
+        pids = []
         for command in commands:
             child = Child(command, lambda line: print(line, file=sys.stderr))
             started.callback(child.stop)
             child.start()
             child.wait_ready()
-        assert child.pid is not None
-        yield Stack(f"{LOOPBACK}:{grpc_port}", http_port, f"{LOOPBACK}:{engine_port}", engine_log, child.pid)
+            pids.append(_running(child.pid))
+        engine_pid, gateway_pid = pids
+        yield Stack(
+            grpc_target=f"{LOOPBACK}:{grpc_port}",
+            http_port=http_port,
+            engine_target=f"{LOOPBACK}:{engine_port}",
+            engine_log=engine_log,
+            gateway_pid=gateway_pid,
+            engine_pid=engine_pid,
+            postgres_pid=_running(postgres.pid),
+        )
+
+
+def _running(pid: int | None) -> int:
+    if pid is None:
+        raise RuntimeError("a process ended as soon as it was ready")
+    return pid
 
 
 def _engine_command(port: int, log_file: Path, settings: Mapping[str, object]) -> Command:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ADDED_AT_MOST = 0.05
 CREATIONS_PER_S = 300.0
 CALL_S = 120.0
-WARM_UP_S = 1.0
+WARM_UP_S = 0.5
 
 PROMPT = "calm jazz hop with dusty drums and a warm piano, 84 bpm"
 

@@ -4,7 +4,6 @@ Knows every room and no rule.
 """
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -179,8 +178,6 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         )
     )
     _log.info("serving HTTP", extra={"http": f"{settings.http_host}:{port}", "url": settings.public_url})
-    # What is loaded by now stays. Going through it again and again would stop everyone for 50 ms each time.
-    gc.freeze()
     return [grpc_service(use_cases), account_service(use_cases), operator_service(use_cases)]
 
 

@@ -22,6 +22,7 @@ import grpc
 from eth_account import Account
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
+from bench.processes import cpu_seconds
 from deploy.local import keys, postgres
 from deploy.local.ports import LOOPBACK, free_ports
 from deploy.local.postgres import Database
@@ -173,12 +174,6 @@ def _request(pod: AttestationKey, creator: str, seed: int) -> pb.SignMintPermitR
         chain_id=CHAIN_ID,
         contract=CONTRACT,
     )
-
-
-def cpu_seconds(pid: int) -> float:
-    """That a process has used so far; proc_pid_stat(5). On shared machines it is steadier than the clock."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def ask(port: int, pid: int, requests: Sequence[bytes], clients: int, seconds: float) -> Outcome:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from services.gateway.database import Database
+from services.gateway.gathering import Gathering
 from services.gateway.models import NewSong, Permit, Pin, Song, State
 from services.gateway.quota import DAY, QuotaSpent
 
@@ -99,6 +100,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._reads: Gathering[tuple[UUID, UUID], Song | None] = Gathering(self._get_all)
 
     async def enter_account(self, account_id: UUID, tier: str) -> None:
         """Makes the account known, and of this tier. Repeatable."""
@@ -141,12 +143,17 @@ class Store:
         return row["made"], row["oldest"]
 
     async def get(self, account_id: UUID, song_id: UUID) -> Song | None:
-        row = await self._database.row(
-            f"SELECT {SONG_COLUMNS} FROM songs WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL",
-            song_id,
-            account_id,
-        )
-        return song_of(row) if row is not None else None
+        # After every step of every song each of its watchers asks: they read together.
+        return await self._reads.ask((account_id, song_id))
+
+    async def _get_all(self, asked: Sequence[tuple[UUID, UUID]]) -> list[Song | None]:
+        rows = await self._database.rows(
+            f"SELECT {SONG_COLUMNS} FROM songs WHERE deleted_at IS NULL"
+            " AND (account_id, id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))",
+            [account_id for account_id, _ in asked], [song_id for _, song_id in asked],
+        )  # fmt: skip
+        found = {(song.account_id, song.id): song for song in map(song_of, rows)}
+        return [found.get(key) for key in asked]
 
     async def chain(self, song_id: UUID) -> list[bytes]:
         """The envelopes of a finished song: its own, then that of the song it was made from, and so on."""

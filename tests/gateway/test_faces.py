@@ -1,8 +1,10 @@
 """Both faces are twins: the same requests, the same answers, the same reasons for every bad input."""
 
 import asyncio
+import gc
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from google.protobuf import json_format
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.gateway.faces.problems import HTTP_STATUS
@@ -357,3 +360,13 @@ async def test_a_start_on_a_taken_port_says_so_in_one_line(shared: Gateway) -> N
     (line,) = errors.decode().splitlines()
     assert f"127.0.0.1:{settings.http_port}" in line
     assert "port taken" in line
+
+
+async def test_no_answer_waits_for_the_acknowledgement_of_its_head(shared: Gateway) -> None:
+    """With Nagle's algorithm on, every body would: 40 ms with clients that delay what they acknowledge."""
+    assert (await shared.http.get("/healthz")).status_code == 200
+    connections = [c for c in gc.get_objects() if isinstance(c, H11Protocol) and not c.transport.is_closing()]
+    assert connections
+    for connection in connections:
+        served = connection.transport.get_extra_info("socket")
+        assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -309,3 +309,36 @@ async def test_an_engine_waits_while_the_database_takes_nothing(room: Room, serv
     journal.close()
     await writing
     assert await room.chunks(song) == 3 * PENDING_BYTES // 65_536
+
+
+async def test_songs_that_are_written_together_keep_fences_and_audio_of_their_own(room: Room) -> None:
+    for _ in range(4):
+        await room.create()
+    well, reaped, holed, other = [await room.claimed() for _ in range(4)]
+    await record(room, holed, Chunk(0, b"abc"))
+    await room.database.value("DELETE FROM audio_chunks")
+    await expire(room, reaped)
+    assert await room.queue.reap() == [reaped.id]
+    outcomes = await asyncio.gather(
+        record(room, well, Chunk(0, b"abc"), Chunk(3, b"def")),
+        record(room, reaped, Chunk(0, b"abc")),
+        record(room, holed, Chunk(3, b"def"), previous=0),
+        record(room, other),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), LeaseLost, ChunksLost, type(None)]
+    assert [await room.chunks(song) for song in (well, reaped, holed, other)] == [2, 0, 0, 0]
+    heard = [(await room.read(song)).first_audio_at is not None for song in (well, other)]
+    assert heard == [True, False]
+    ids = [well.id, other.id]
+    transactions = await room.database.rows("SELECT DISTINCT xmin FROM songs WHERE id = ANY ($1)", ids)
+    assert len(transactions) == 1, "they were not written together"
+
+
+async def test_songs_that_are_read_together_are_shown_to_their_own_accounts_only(room: Room) -> None:
+    other = uuid4()
+    await room.store.enter_account(other, "")
+    mine, theirs = await room.create(), await room.create(account_id=other)
+    asked = [(ACCOUNT, mine.id), (ACCOUNT, theirs.id), (other, theirs.id), (ACCOUNT, mine.id)]
+    found = await asyncio.gather(*(room.store.get(account, song) for account, song in asked))
+    assert [song and song.id for song in found] == [mine.id, None, theirs.id, mine.id]

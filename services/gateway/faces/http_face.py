@@ -55,6 +55,8 @@ def create_app(
         docs_url=None,
         redirect_slashes=False,
         redoc_url=None,
+        # One span for a request, as for a call; its parts are ours to name. What is counted is in `metrics`.
+        telemetry={"operation_spans": False, "metrics": False, "logs": False},
         responses={"default": {"model": Problem, "description": "A problem document (RFC 9457)"}},
     )
     # Whose pages may use a session's cookie.

@@ -7,7 +7,7 @@ enum names as strings. Knows no route.
 import inspect
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import combinations
@@ -127,7 +127,9 @@ def _default(field: FieldDescriptor) -> Any:
     return "" if field.type == FieldDescriptor.TYPE_BYTES else field.default_value
 
 
-def request_of(message: type[M], *, path: Sequence[str] = (), query: bool = False) -> Callable[..., M]:
+def request_of(
+    message: type[M], *, path: Sequence[str] = (), query: bool = False
+) -> Callable[..., Awaitable[M]]:
     """A FastAPI dependency that reads `message`: the fields in `path` from the path, the others from the body
     (which may be left out), or from the query.
     """
@@ -147,7 +149,8 @@ def request_of(message: type[M], *, path: Sequence[str] = (), query: bool = Fals
             )
         )
 
-    def read(rest: ProtoModel | None = None, **from_path: str) -> M:
+    # A coroutine although it waits for nothing: what is none, FastAPI calls in another thread.
+    async def read(rest: ProtoModel | None = None, **from_path: str) -> M:
         fields = rest.model_dump(exclude_unset=True, exclude_none=True) if rest is not None else {}
         return message_of(fields | from_path, message)
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from services.gateway.database import Database, DatabaseUnavailable, patiently
+from services.gateway.gathering import Gathering
 from services.gateway.models import Chunk, Progress, Result, Song
 from services.gateway.store import SONG_COLUMNS, song_of
 from services.gateway.tiers import Tiers
@@ -47,6 +48,18 @@ class ChunksLost(Exception):
 
 
 @dataclass(frozen=True)
+class _Record:
+    """What `record` is told."""
+
+    song_id: UUID
+    attempt: int
+    progress: Progress
+    chunks: Sequence[Chunk]
+    previous_offset: int | None
+    changed: bool
+
+
+@dataclass(frozen=True)
 class Limits:
     """How long a worker may be silent, and how often a song may fail."""
 
@@ -63,6 +76,7 @@ class Queue:
     def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
         self.limits = limits
+        self._records: Gathering[_Record, bool | None] = Gathering(self._record_all)
 
     async def insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Repeats `write` while the database is away, as long as the lease could still be good.
@@ -117,33 +131,53 @@ class Queue:
             LeaseLost: nothing was written.
             ChunksLost: the chunk before these is gone.
         """
-        whole = await self._database.value(
-            "WITH held AS ("
-            "  UPDATE songs SET lease_expires_at = now() + make_interval(secs => $3),"
-            "    stage = $4, step = $5, steps = $6, eta_s = $7, media_type = $8, stream_bytes = $9,"
-            "    first_audio_at = coalesce("
-            "      first_audio_at, CASE WHEN cardinality($12::bigint[]) > 0 THEN now() END),"
-            "    revision = revision + $10::boolean::int"
-            f" WHERE {_HELD} RETURNING id"
-            "), kept AS ("
-            "  SELECT $11::bigint IS NULL OR EXISTS (SELECT FROM audio_chunks"
-            '    WHERE song_id = $1 AND attempt = $2 AND "offset" = $11) AS whole'
-            "), written AS ("
-            '  INSERT INTO audio_chunks (song_id, attempt, "offset", data)'
-            '  SELECT held.id, $2, c."offset", c.data FROM held, kept,'
-            '    unnest($12::bigint[], $13::bytea[]) AS c ("offset", data) WHERE kept.whole'
-            # A repeat after a broken connection finds its own rows.
-            "  ON CONFLICT DO NOTHING"
-            ") SELECT kept.whole FROM held, kept",
-            song_id, attempt, self.limits.lease_s,
-            progress.stage, progress.step, progress.steps, progress.eta_s,
-            progress.media_type, progress.stream_bytes, changed,
-            previous_offset, [c.offset for c in chunks], [c.data for c in chunks],
-        )  # fmt: skip
+        # The songs of a process are written together: one flush of the disk, one turn at telling of news.
+        whole = await self._records.ask(_Record(song_id, attempt, progress, chunks, previous_offset, changed))
         if whole is None:
             raise LeaseLost
         if not whole:
             raise ChunksLost
+
+    async def _record_all(self, records: Sequence[_Record]) -> list[bool | None]:
+        """For each: whether the chunk before is still there, or None for an attempt that is over."""
+        progress = [r.progress for r in records]
+        chunks = [(r.song_id, r.attempt, chunk) for r in records for chunk in r.chunks]
+        rows = await self._database.rows(
+            "WITH said AS ("
+            "  SELECT * FROM unnest($2::uuid[], $3::int[], $4::text[], $5::int[], $6::int[], $7::float8[],"
+            "    $8::text[], $9::bigint[], $10::boolean[], $11::boolean[], $12::bigint[])"
+            "  AS said (song_id, attempt, stage, step, steps, eta_s,"
+            "    media_type, stream_bytes, changed, heard, previous)"
+            "), held AS ("
+            "  UPDATE songs SET lease_expires_at = now() + make_interval(secs => $1),"
+            "    stage = said.stage, step = said.step, steps = said.steps, eta_s = said.eta_s,"
+            "    media_type = said.media_type, stream_bytes = said.stream_bytes,"
+            "    first_audio_at = coalesce(first_audio_at, CASE WHEN said.heard THEN now() END),"
+            "    revision = revision + said.changed::int"
+            "  FROM said WHERE songs.id = said.song_id AND songs.attempt = said.attempt AND state = 'RUNNING'"
+            "  RETURNING said.song_id, said.attempt, said.previous IS NULL OR EXISTS ("
+            "    SELECT FROM audio_chunks c WHERE c.song_id = said.song_id AND c.attempt = said.attempt"
+            '      AND c."offset" = said.previous) AS whole'
+            "), written AS ("
+            '  INSERT INTO audio_chunks (song_id, attempt, "offset", data)'
+            '  SELECT c.song_id, c.attempt, c."offset", c.data'
+            "  FROM unnest($13::uuid[], $14::int[], $15::bigint[], $16::bytea[])"
+            '    AS c (song_id, attempt, "offset", data)'
+            "  JOIN held ON held.song_id = c.song_id AND held.attempt = c.attempt AND held.whole"
+            # A repeat after a broken connection finds its own rows.
+            "  ON CONFLICT DO NOTHING"
+            ") SELECT song_id, attempt, whole FROM held",
+            self.limits.lease_s,
+            [r.song_id for r in records], [r.attempt for r in records],
+            [p.stage for p in progress], [p.step for p in progress], [p.steps for p in progress],
+            [p.eta_s for p in progress], [p.media_type for p in progress], [p.stream_bytes for p in progress],
+            [r.changed for r in records], [bool(r.chunks) for r in records],
+            [r.previous_offset for r in records],
+            [song_id for song_id, _, _ in chunks], [attempt for _, attempt, _ in chunks],
+            [c.offset for _, _, c in chunks], [c.data for _, _, c in chunks],
+        )  # fmt: skip
+        whole = {(row["song_id"], row["attempt"]): row["whole"] for row in rows}
+        return [whole.get((r.song_id, r.attempt)) for r in records]
 
     async def write_lyrics(self, song_id: UUID, attempt: int, lyrics: bytes, title: str) -> str:
         """Keeps the words, for this attempt and those after it, and the title, unless the song was given one

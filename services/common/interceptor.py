@@ -11,6 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -18,7 +19,14 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.common import deadline
 from services.common.callers import AllowLists, names_of, shown
-from services.common.errors import Internal, InvalidRequest, PermissionDenied, ServiceError, status_of
+from services.common.errors import (
+    Internal,
+    InvalidField,
+    InvalidRequest,
+    PermissionDenied,
+    ServiceError,
+    status_of,
+)
 from services.common.tracing import context_of, tracer
 
 _log = logging.getLogger(__name__)
@@ -56,13 +64,38 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         call = _Call(handler_call_details, self._allow_lists)
         coders = handler.request_deserializer, handler.response_serializer
+        told = _telling(handler.request_deserializer), handler.response_serializer
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(call.unary(handler.unary_unary), *coders)
+            return grpc.unary_unary_rpc_method_handler(call.unary(handler.unary_unary), *told)
         if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(call.streaming(handler.unary_stream), *coders)
+            return grpc.unary_stream_rpc_method_handler(call.streaming(handler.unary_stream), *told)
         if handler.stream_unary:
             return grpc.stream_unary_rpc_method_handler(call.unary(handler.stream_unary), *coders)
         return grpc.stream_stream_rpc_method_handler(call.streaming(handler.stream_stream), *coders)
+
+
+class _Unreadable:
+    """In place of a request whose bytes are no message of its type."""
+
+
+def _telling(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """The same reader for one request, but what cannot be read becomes an error of ours: gRPC's has no type."""
+
+    def read_or_tell(data: bytes) -> Any:
+        try:
+            return read(data)
+        except DecodeError:
+            return _Unreadable()
+
+    return read_or_tell
+
+
+def _readable(request: Any) -> Any:
+    """Raises InvalidField (MALFORMED)."""
+    if isinstance(request, _Unreadable):
+        limit = "a serialised message of the method's request type"
+        raise InvalidField("MALFORMED", "request", "the request is no message of its type", limit=limit)
+    return request
 
 
 class _Call:
@@ -78,7 +111,7 @@ class _Call:
     ) -> Callable[[Any, Context], Awaitable[Any]]:
         async def behaviour(request: Any, context: Context) -> Any:
             async with self._around(context):
-                return await inner(request, context)
+                return await inner(_readable(request), context)
 
         return behaviour
 
@@ -86,7 +119,7 @@ class _Call:
         self, inner: Callable[[Any, Context], AsyncGenerator[Any]]
     ) -> Callable[[Any, Context], AsyncIterator[Any]]:
         async def behaviour(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._around(context), aclosing(inner(request, context)) as responses:
+            async with self._around(context), aclosing(inner(_readable(request), context)) as responses:
                 async for response in responses:
                     yield response
 

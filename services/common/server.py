@@ -37,6 +37,10 @@ _OPTIONS = (
     # Clients meet new replicas; calls that are running get the grace, longer than any song takes.
     ("grpc.max_connection_age_ms", 30 * 60_000),
     ("grpc.max_connection_age_grace_ms", 60 * 60_000),
+    # Of one connection; a client that needs more opens another one.
+    ("grpc.max_concurrent_streams", 1024),
+    ("grpc.max_metadata_size", 16 << 10),
+    ("grpc.absolute_max_metadata_size", 32 << 10),
 )
 
 

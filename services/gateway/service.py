@@ -33,6 +33,7 @@ from services.gateway.faces.grpc_accounts import account_service
 from services.gateway.faces.grpc_face import grpc_service
 from services.gateway.faces.grpc_operator import operator_service
 from services.gateway.faces.http_face import create_app
+from services.gateway.faces.http_guard import Patience
 from services.gateway.faces.http_server import serve_http
 from services.gateway.identity.identities import Identities
 from services.gateway.identity.leaving import Leaving
@@ -177,10 +178,16 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
                 cors_origins=settings.cors_origins,
                 public_url=settings.public_url,
                 site=settings.site,
+                body_s=settings.http_body_s,
             ),
             settings.http_host,
             settings.http_port,
-            client_patience_s=settings.listener_patience_s,
+            patience=Patience(
+                head_s=settings.http_head_s,
+                body_s=settings.http_body_s,
+                answer_s=settings.listener_patience_s,
+                connections=settings.http_connections,
+            ),
             draining=health.draining,
             drain_delay_s=settings.drain_delay_s,
             grace_s=settings.drain_grace_s,

@@ -36,6 +36,12 @@ class GatewaySettings(ServiceSettings):
     """Address that HTTP listens on."""
     http_port: Port = 8080
     """Port that HTTP listens on; 0 takes any free one."""
+    http_head_s: Seconds = 10.0
+    """How long a client may take to send a request's head."""
+    http_body_s: Seconds = 30.0
+    """How long it may then take to send the body."""
+    http_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """Connections that HTTP holds at once; more are closed."""
     public_url: str = ""
     """Under which clients reach the HTTP face; shown, never needed to serve."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()

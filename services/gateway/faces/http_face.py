@@ -18,7 +18,7 @@ from services.gateway.faces.http_accounts import add_accounts
 from services.gateway.faces.http_arranging import add_arranging
 from services.gateway.faces.http_audio import ATTEMPT_HEADER, add_audio
 from services.gateway.faces.http_batches import add_batches
-from services.gateway.faces.http_limits import BodyLimit, RequestCounter
+from services.gateway.faces.http_limits import BodyLimit, PlainAnswers, RequestCounter
 from services.gateway.faces.http_lyrics import add_lyrics
 from services.gateway.faces.http_minting import add_minting
 from services.gateway.faces.http_operator import add_operator
@@ -42,7 +42,13 @@ _EXPOSED = (
 
 
 def create_app(
-    use_cases: UseCases, health: Health, *, cors_origins: Sequence[str], public_url: str = "", site: str = ""
+    use_cases: UseCases,
+    health: Health,
+    *,
+    cors_origins: Sequence[str],
+    public_url: str = "",
+    site: str = "",
+    body_s: float = 30.0,
 ) -> FastAPI:
     app = FastAPI(
         title="AceSteps",
@@ -61,7 +67,7 @@ def create_app(
     )
     # Whose pages may use a session's cookie.
     app.state.origins = frozenset((*cors_origins, origin_of(public_url), site)) - {""}
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, within_s=body_s)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(cors_origins),
@@ -71,6 +77,7 @@ def create_app(
         expose_headers=list(_EXPOSED),
     )
     app.add_middleware(RequestCounter)
+    app.add_middleware(PlainAnswers)
     answer_with_problems(app)
     add_accounts(app, use_cases, secure=public_url.startswith("https://"))
     add_songs(app, use_cases)

@@ -8,16 +8,12 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.common.server import StartError
-
-_log = logging.getLogger(__name__)
+from services.gateway.faces.http_guard import Connection, Patience
 
 KEEP_ALIVE_S = 75
 
@@ -26,52 +22,6 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # the process has its own way to drain
-
-
-class _Connection(H11Protocol):
-    """One that is cut when its client stops reading.
-
-    uvicorn's `send` waits while more than 64 KiB are not taken, for ever if need be, and an orderly close
-    waits for the client to take what is left. So that and one piece are held at most, and for so long.
-    """
-
-    patience_s: float
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        app = self.app
-
-        async def patient(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-            async def taken(message: ASGISendEvent) -> None:
-                try:
-                    async with asyncio.timeout(self.patience_s):
-                        await send(message)
-                except TimeoutError as error:
-                    _log.info("client takes nothing", extra={"path": scope.get("path", "")})
-                    self.transport.abort()
-                    raise ConnectionAbortedError("the client takes nothing") from error
-
-            try:
-                await app(scope, receive, taken)
-            finally:
-                self.loop.call_soon(self._cut_later)  # once uvicorn has closed, if it does
-
-        self.app = patient
-        self._cutting: asyncio.TimerHandle | None = None
-
-    def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        self._cut_later()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._cutting is not None:
-            self._cutting.cancel()
-
-    def _cut_later(self) -> None:
-        """For a client that does not take the end of its answer either."""
-        if self._cutting is None and self.transport.is_closing() and self.transport.get_write_buffer_size():
-            self._cutting = self.loop.call_later(self.patience_s, self.transport.abort)
 
 
 def _unfinished_is_meant(record: logging.LogRecord) -> bool:
@@ -85,13 +35,12 @@ async def serve_http(
     host: str,
     port: int,
     *,
-    client_patience_s: float,
+    patience: Patience,
     draining: asyncio.Event,
     drain_delay_s: float,
     grace_s: float,
 ) -> AsyncIterator[int]:
-    """Serves `app` and gives the port. A client that takes nothing of its answer for `client_patience_s` is
-    hung up on. Stops taking connections `drain_delay_s` after `draining` is set, and
+    """Serves `app` and gives the port. Stops taking connections `drain_delay_s` after `draining` is set, and
     gives running requests `grace_s` more.
 
     Raises:
@@ -107,7 +56,7 @@ async def serve_http(
     config = uvicorn.Config(
         app,
         # h11 bounds the size of headers, which the faster parser does not
-        http=type("_PatientConnection", (_Connection,), {"patience_s": client_patience_s}),
+        http=type("_Connection", (Connection,), {"patience": patience}),
         ws="none",
         lifespan="off",
         log_config=None,

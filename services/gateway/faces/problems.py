@@ -38,7 +38,14 @@ HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
-_REASONS = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE", 400: "MALFORMED"}
+_REASONS = {
+    400: "MALFORMED",
+    404: "ROUTE_NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    408: "BODY_TOO_SLOW",
+    413: "BODY_TOO_LARGE",
+    415: "NOT_JSON",
+}
 
 
 class Problem(BaseModel):
@@ -81,6 +88,12 @@ def _document(
         "reason": reason,
     }
     return JSONResponse(content, status, {**headers, "Cache-Control": "no-store"}, MEDIA_TYPE)
+
+
+def nonsense(detail: str) -> bytes:
+    """The problem document of what is no HTTP request."""
+    answer = _document(400, "MALFORMED", detail, {"field": "request", "limit": "HTTP/1.1"}, {})
+    return bytes(answer.body)
 
 
 def body_too_large(limit_bytes: int) -> HTTPException:

@@ -229,7 +229,7 @@ def _limit(context: dict[str, Any]) -> str:
 
 def _printable(name: str) -> str:
     """A name that a client made up, short and without what UTF-8 cannot say."""
-    return name[:64].encode("utf-8", "replace").decode()
+    return name[:64].encode("utf-8", "replace").decode() or '""'
 
 
 def _field_name(location: Sequence[str | int]) -> str:

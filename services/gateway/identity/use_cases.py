@@ -7,6 +7,7 @@ import re
 from uuid import UUID
 
 from acesteps.gateway.v1 import account_service_pb2 as pb
+from services.common.address import checksum_address
 from services.common.errors import AlreadyExists, FailedPrecondition, InvalidField, NotFound
 from services.gateway.allowances import Allowances
 from services.gateway.identity.credentials import API_KEY, SHOWN, kept, new_secret
@@ -66,7 +67,8 @@ class AccountUseCases:
         self, account: Account, request: pb.SetDefaultWalletRequest
     ) -> pb.SetDefaultWalletResponse:
         account.require_session()
-        if not await self._identities.set_default(account.id, request.address):
+        address = checksum_address(request.address, "address")
+        if not await self._identities.set_default(account.id, address):
             raise _wallet_not_found()
         return pb.SetDefaultWalletResponse(account=await self.read(account))
 
@@ -74,7 +76,7 @@ class AccountUseCases:
         self, account: Account, request: pb.UnlinkWalletRequest
     ) -> pb.UnlinkWalletResponse:
         account.require_session()
-        match await self._identities.unlink(account.id, request.address):
+        match await self._identities.unlink(account.id, checksum_address(request.address, "address")):
             case "unknown":
                 raise _wallet_not_found()
             case "last":

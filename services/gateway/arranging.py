@@ -13,7 +13,7 @@ from services.gateway.edits import kept_edit
 from services.gateway.lookup import id_of_song, song_not_found, song_of_account
 from services.gateway.messages import song_message, timestamp
 from services.gateway.models import Account, Scope, Song, State
-from services.gateway.review import checked_text
+from services.gateway.review import checked_text, require_allowed
 from services.gateway.shelf import LARGEST_FAMILY, Member, Shelf
 from services.gateway.store import Store
 from services.gateway.titles import LONGEST_TITLE
@@ -28,7 +28,8 @@ class Arranging:
         self._store, self._shelf, self._public_url = store, shelf, public_url.rstrip("/")
 
     async def update(self, account: Account, request: pb.UpdateSongRequest) -> pb.UpdateSongResponse:
-        """Raises InvalidField: REQUIRED, nothing is to be changed; those of a title."""
+        """Raises InvalidField: REQUIRED, nothing is to be changed; those of a title. FailedPrecondition:
+        TITLE_REFUSED."""
         account.require(Scope.WRITE)
         changes: dict[str, Any] = {
             name: getattr(request, name) if request.HasField(name) else None
@@ -39,6 +40,7 @@ class Arranging:
             raise InvalidField("REQUIRED", "title", message, limit=limit)
         if changes["title"] is not None:
             changes["title"] = checked_text("title", changes["title"], LONGEST_TITLE, required=True)
+            require_allowed("title", changes["title"])
         song = await self._shelf.update(account.id, id_of_song(request.song_id), **changes)
         return pb.UpdateSongResponse(song=song_message(_found(song, request.song_id)))
 

@@ -59,7 +59,12 @@ class Batches:
             first = self._ordering.order(account, asked, source)
         of_each = prompts or [first.prompt]
         findings = [
-            admit(prompt, f"prompts[{index}]" if prompts else "song.prompt")
+            admit(
+                prompt,
+                f"prompts[{index}]" if prompts else "song.prompt",
+                duration_s=first.duration_s,
+                sung=not first.instrumental,
+            )
             for index, prompt in enumerate(of_each)
         ]
         with fields_within("song."):

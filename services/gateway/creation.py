@@ -19,7 +19,7 @@ from services.common.errors import InvalidField
 from services.common.provenance import request_digest
 from services.gateway.edits import LONGEST_RENDER_S, edit_of, edited_duration_s
 from services.gateway.models import Account, NewSong, Song
-from services.gateway.review import LONGEST_PROMPT, checked_text
+from services.gateway.review import LONGEST_PROMPT, checked_text, read_prompt
 from services.gateway.titles import LONGEST_TITLE, title_without_words
 
 LONGEST_LYRICS = 20_000
@@ -57,9 +57,15 @@ def new_song(account: Account, request: pb.CreateSongRequest, source: Song | Non
         request_id=request_id,
         request_digest=request_digest({**asked, **more, "seed": seed}),
         seed=drawn,
+        reading=_reading(fields["prompt"]),
         **kept,
         **fields,
     )
+
+
+def _reading(prompt: str) -> bytes | None:
+    """What the prompt states, which goes to the engine with it; None where that is nothing."""
+    return read_prompt(prompt).SerializeToString(deterministic=True) or None
 
 
 def again(new: NewSong, request: pb.CreateSongRequest, prompt: str, seed: int) -> NewSong:

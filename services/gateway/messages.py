@@ -99,7 +99,13 @@ def permit_message(song: Song) -> pb.Permit:
 
 
 def finding_message(finding: Finding) -> pb.ReviewFinding:
-    return pb.ReviewFinding(rule=finding.rule, refuses=finding.refuses, message=finding.message)
+    return pb.ReviewFinding(
+        rule=finding.rule,
+        refuses=finding.refuses,
+        message=finding.message,
+        instead=finding.instead,
+        field=finding.field,
+    )
 
 
 def ipfs_uri(cid: str) -> str:

@@ -114,6 +114,8 @@ class NewSong:
     edit: bytes | None = None
     # a serialised acesteps.music.v1.Sampling; None: as the pod is set
     sampling: bytes | None = None
+    # a serialised acesteps.music.v1.MusicReading: what the prompt states; None: nothing
+    reading: bytes | None = None
     # the tier's; higher is made first
     priority: int = 0
     # of a batch, and the place in it
@@ -161,6 +163,7 @@ class Song:
     source_song_id: UUID | None
     edit: bytes | None
     sampling: bytes | None
+    reading: bytes | None
     batch_id: UUID | None
     batch_index: int | None
     favourite: bool

@@ -3,6 +3,8 @@
 What one song and each song of a batch go through alike. Queues nothing.
 """
 
+import asyncio
+
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import FailedPrecondition
 from services.gateway.allowances import Allowances
@@ -11,6 +13,7 @@ from services.gateway.creation import new_song
 from services.gateway.edits import LONGEST_CHAIN
 from services.gateway.lookup import song_of_account
 from services.gateway.models import Account, NewSong, Song
+from services.gateway.review import require_allowed
 from services.gateway.store import Store
 from services.gateway.work.lyricist import Lyricist
 
@@ -52,6 +55,9 @@ class Ordering:
         return self._allowances.per_day(account)
 
     async def check_words(self, new: NewSong) -> None:
-        """Raises FailedPrecondition (LYRICS_REFUSED) for given words that cannot be sung."""
+        """Raises FailedPrecondition: TITLE_REFUSED; LYRICS_REFUSED, also for words that cannot be sung."""
+        require_allowed("title", new.title)
         if new.given_lyrics:
+            # In a thread: long ones take milliseconds, in which nothing else would be answered.
+            await asyncio.to_thread(require_allowed, "lyrics", new.given_lyrics)
             await self._lyricist.check(new.given_lyrics, new.duration_s)

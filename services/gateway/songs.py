@@ -6,9 +6,11 @@ the protos have them, errors go out as ServiceError.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import AlreadyExists, InvalidField, Unavailable
+from services.gateway.creation import LONGEST_LYRICS
 from services.gateway.database import patiently
 from services.gateway.lookup import id_of_batch, id_of_song, song_of_account
 from services.gateway.messages import finding_message, song_message
@@ -16,8 +18,9 @@ from services.gateway.models import Account, Scope, State
 from services.gateway.notices import Notices
 from services.gateway.ordering import Ordering
 from services.gateway.pages import page_size_of, page_token, read_page_token
-from services.gateway.review import LONGEST_PROMPT, admit, checked_text, review
+from services.gateway.review import LONGEST_PROMPT, admit, checked_text, read_prompt, review
 from services.gateway.store import Filter, Store
+from services.gateway.titles import LONGEST_TITLE
 from services.gateway.waiting import WaitingRoom
 
 LONGEST_QUERY = 200
@@ -39,16 +42,24 @@ class Songs:
 
     async def review(self, account: Account, request: pb.ReviewPromptRequest) -> pb.ReviewPromptResponse:
         account.require(Scope.READ)
-        findings = review(checked_text("prompt", request.prompt, LONGEST_PROMPT, required=True))
+        prompt = checked_text("prompt", request.prompt, LONGEST_PROMPT, required=True)
+        title = checked_text("title", request.title, LONGEST_TITLE)
+        lyrics = checked_text("lyrics", request.lyrics, LONGEST_LYRICS, lines=True)
+        duration_s = request.duration_s if request.HasField("duration_s") else None
+        # In a thread: long lyrics take milliseconds to judge, in which nothing else would be answered.
+        judge = partial(review, prompt, title, lyrics, duration_s=duration_s, sung=bool(lyrics))
+        findings = await asyncio.to_thread(judge) if lyrics else judge()
         return pb.ReviewPromptResponse(
-            allowed=not any(f.refuses for f in findings), findings=map(finding_message, findings)
+            allowed=not any(f.refuses for f in findings),
+            findings=map(finding_message, findings),
+            reading=read_prompt(prompt),
         )
 
     async def create(self, account: Account, request: pb.CreateSongRequest) -> pb.CreateSongResponse:
         account.require(Scope.WRITE)
         source = await self._ordering.source(account, request)
         new = self._ordering.order(account, request, source)
-        findings = admit(new.prompt)
+        findings = admit(new.prompt, duration_s=new.duration_s, sung=not new.instrumental)
         await self._ordering.check_words(new)
         song = await self._store.create(new, per_day=self._ordering.per_day(account))
         if song.deleted_at is not None:
@@ -63,7 +74,9 @@ class Songs:
                 "request_id was used for another request",
                 metadata={"field": "request_id", "song_id": str(song.id)},
             )
-        return pb.CreateSongResponse(song=song_message(song), findings=map(finding_message, findings))
+        return pb.CreateSongResponse(
+            song=song_message(song), findings=map(finding_message, findings), reading=read_prompt(new.prompt)
+        )
 
     async def get(self, account: Account, request: pb.GetSongRequest) -> pb.GetSongResponse:
         account.require(Scope.READ)

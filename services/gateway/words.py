@@ -12,6 +12,7 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.lyrics.v1.lyrics_service_pb2_grpc import LyricsServiceStub
 from services.common.errors import Internal, Unavailable, error_from_rpc, fields_within
 from services.gateway.models import Account, Scope
+from services.gateway.review import LONGEST_PROMPT, require_allowed
 from services.gateway.work.readiness import no_pod_ready, require_ready
 
 WRITE_TIMEOUT_S, REVIEW_TIMEOUT_S = 120.0, 30.0
@@ -28,8 +29,13 @@ class Words:
     async def write(
         self, account: Account, request: pb.WriteLyricsRequest
     ) -> AsyncGenerator[pb.WriteLyricsResponse]:
-        """What the lyrics service tells, as it comes. Whoever leaves early stops it."""
+        """What the lyrics service tells, as it comes. Whoever leaves early stops it.
+
+        Raises:
+            FailedPrecondition: PROMPT_REFUSED.
+        """
         account.require(Scope.WRITE)
+        require_allowed("prompt", request.brief.theme[:LONGEST_PROMPT], called="brief.theme")
         await self._ready()
         call = self._service.GenerateLyrics(request.brief, timeout=WRITE_TIMEOUT_S)
         try:

@@ -29,6 +29,21 @@ class LyricSection:
     languages: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is understood of a prompt. Empty or 0 where nothing is."""
+
+    genre: str = ""
+    mood: str = ""
+    tempo_bpm: float = 0.0
+    key: str = ""
+    instruments: tuple[str, ...] = ()
+    # for example "6/8"
+    meter: str = ""
+    # ISO 639-1, of the words that are sung
+    language: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderRequest:
     """Everything that the samples depend on, and whether a preview is wanted. Already validated."""
@@ -44,6 +59,8 @@ class RenderRequest:
     source: Source | None = None
     # None: as the engine is set. Of an engine that samples only, and never with a variation.
     sampling: Sampling | None = None
+    # What the prompt states, as whoever asks has read it. None: the engine reads for itself.
+    stated: Reading | None = None
     # Changes no sample of the song. An engine that has none leaves it out.
     preview: bool = False
 
@@ -51,17 +68,6 @@ class RenderRequest:
     def samples(self) -> int:
         """Exact length of the song in frames."""
         return round(self.duration_s * SAMPLE_RATE_HZ)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the engine understood of the prompt, for people. Empty or 0 where it has no notion of it."""
-
-    genre: str = ""
-    mood: str = ""
-    tempo_bpm: float = 0.0
-    key: str = ""
-    instruments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,8 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
                     tempo_bpm=reading.tempo_bpm,
                     key=reading.key,
                     instruments=reading.instruments,
+                    meter=reading.meter,
+                    language=reading.language,
                 ),
             )
         )

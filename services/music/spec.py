@@ -15,13 +15,14 @@ from services.common.address import checksum_address
 from services.common.errors import InvalidField
 from services.common.provenance import request_digest
 from services.music.edit import Edit
-from services.music.engine import TEXT_TO_MUSIC, LyricSection, RenderRequest
+from services.music.engine import TEXT_TO_MUSIC, LyricSection, Reading, RenderRequest
 from services.music.production import SongJob
 from services.music.sampling_spec import read_sampling
 
 MIN_DURATION_S, MAX_DURATION_S = 5.0, 240.0
 MAX_PROMPT, MAX_TITLE, MAX_LINE, MAX_LABEL = 1_000, 255, 200, 100
 MAX_SECTIONS, MAX_LYRIC_CHARACTERS = 64, 20_000
+MAX_INSTRUMENTS, MIN_TEMPO_BPM, MAX_TEMPO_BPM = 32, 20.0, 400.0
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2}", re.ASCII)
@@ -69,7 +70,8 @@ class SongOrder:
         was given), creator_address, reveal_prompt, format ("mp3" or "wav"). Of an edit also: edit (its task
         and the fields of its message), source_audio_sha256 (hex). Where the request says of sampling also:
         sampling (those fields of its message that are given; a preset as steps, scheduler "euler", "heun" or
-        "pingpong", guidance "apg", "cfg" or "cfg_star"). Not among them: preview, which changes nothing of
+        "pingpong", guidance "apg", "cfg" or "cfg_star"). Where it comes with a reading of the prompt also:
+        reading (those fields that say something). Not among them: preview, which changes nothing of
         the song.
         """
         request = self.job.request
@@ -78,6 +80,8 @@ class SongOrder:
             more = {"edit": asdict(request.edit), "source_audio_sha256": self.source_audio_sha256.hex()}
         if request.sampling:
             more["sampling"] = request.sampling.given
+        if request.stated:
+            more["reading"] = {name: value for name, value in asdict(request.stated).items() if value}
         return request_digest(
             {
                 "song_id": self.job.song_id,
@@ -141,6 +145,7 @@ def read_spec(spec: pb.SongSpec, edit: Edit | None = None) -> SongOrder:
                 seed=spec.seed if spec.HasField("seed") else secrets.randbelow(2**32),
                 edit=edit,
                 sampling=read_sampling(spec, edit),
+                stated=_stated(spec.reading),
                 preview=spec.preview,
             ),
             song_id=spec.song_id,
@@ -150,6 +155,32 @@ def read_spec(spec: pb.SongSpec, edit: Edit | None = None) -> SongOrder:
         ),
         creator,
     )
+
+
+def _stated(reading: pb.MusicReading) -> Reading | None:
+    """None where it says nothing: that is as if it were absent."""
+    field = "spec.reading"
+    if len(reading.instruments) > MAX_INSTRUMENTS:
+        message = f"reading has {len(reading.instruments)} instruments"
+        raise InvalidField(
+            "TOO_LONG", f"{field}.instruments", message, limit=f"{MAX_INSTRUMENTS} instruments"
+        )
+    if reading.tempo_bpm and not MIN_TEMPO_BPM <= reading.tempo_bpm <= MAX_TEMPO_BPM:  # NaN too
+        message, limit = f"tempo_bpm is {reading.tempo_bpm:g}", f"0, or {MIN_TEMPO_BPM:g} to {MAX_TEMPO_BPM:g}"
+        raise InvalidField("OUT_OF_RANGE", f"{field}.tempo_bpm", message, limit=limit)
+    _language(reading.language, f"{field}.language")
+    stated = Reading(
+        genre=_text(reading.genre, f"{field}.genre", MAX_LABEL),
+        mood=_text(reading.mood, f"{field}.mood", MAX_LABEL),
+        tempo_bpm=reading.tempo_bpm,
+        key=_text(reading.key, f"{field}.key", MAX_LABEL),
+        instruments=tuple(
+            _text(name, f"{field}.instruments[{i}]", MAX_LABEL) for i, name in enumerate(reading.instruments)
+        ),
+        meter=_text(reading.meter, f"{field}.meter", MAX_LABEL),
+        language=reading.language,
+    )
+    return stated if stated != Reading() else None
 
 
 def _lyrics(document: lyrics_pb.LyricDocument) -> tuple[LyricSection, ...]:

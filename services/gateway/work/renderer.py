@@ -218,6 +218,7 @@ def _spec(song: Song, lyrics: lyrics_pb.LyricDocument | None) -> music_pb.SongSp
         reveal_prompt=song.reveal_prompt,
         format=music_pb.AUDIO_FORMAT_MP3,
         sampling=music_pb.Sampling.FromString(song.sampling) if song.sampling is not None else None,
+        reading=music_pb.MusicReading.FromString(song.reading) if song.reading is not None else None,
         **edit,
     )
 

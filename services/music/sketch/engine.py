@@ -45,7 +45,7 @@ class SketchEngine:
     def render(self, request: RenderRequest, cancelled: Callable[[], bool]) -> Iterator[Event]:
         yield Started(request.samples)
         yield Progress("composing", 0, 1)
-        plan = make_plan(request.prompt, request.lyrics, request.samples, request.seed)
+        plan = make_plan(request.prompt, request.lyrics, request.samples, request.seed, request.stated)
         yield Progress("composing", 1, 1)
         yield from _played(plan, cancelled)
         reading = plan.reading

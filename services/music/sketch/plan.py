@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.music.engine import LyricSection
+from services.music.engine import Reading as Stated
 from services.music.sketch.form import Form, Section, shape
 from services.music.sketch.genres import STEPS, Part
 from services.music.sketch.harmony import Chord, bars_of, voiced
@@ -94,8 +95,11 @@ class Plan:
         ).encode()
 
 
-def make_plan(prompt: str, lyrics: Sequence[LyricSection], samples: int, seed: int) -> Plan:
-    reading = read(prompt, seed)
+def make_plan(
+    prompt: str, lyrics: Sequence[LyricSection], samples: int, seed: int, stated: Stated | None = None
+) -> Plan:
+    """`stated`: what the prompt says, as others have read it."""
+    reading = read(prompt, seed, stated)
     form = shape(reading, lyrics, samples)
     chords = _harmony(reading, form.sections, seed)
     band = _band(reading)

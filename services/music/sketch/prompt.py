@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.music.engine import Reading as Stated
 from services.music.sketch.genres import Genre, genres
 from services.music.sketch.harmony import Key
 from services.music.sketch.randomness import stream
@@ -43,16 +44,20 @@ class Reading:
     brightness: float
 
 
-def read(prompt: str, seed: int) -> Reading:
-    """What this engine understands of a prompt. Any text can be read; the rest is drawn."""
+def read(prompt: str, seed: int, stated: Stated | None = None) -> Reading:
+    """What this engine understands of a prompt. Any text can be read; the rest is drawn.
+
+    What is `stated` of it is taken in place of the engine's own reading, where the engine knows the word.
+    """
+    stated = stated or Stated()
     text = re.sub(r"\s+", " ", prompt.lower())
     rng = stream(seed, "reading")
-    genre = _genre(text, rng)
-    mood_name = _mood(text)
+    genre = _genre(stated.genre.lower() if _names_genre(stated.genre.lower()) else text, rng)
+    mood_name = _mood(stated.mood.lower()) or _mood(text)
     mood = MOODS.get(mood_name, NEUTRAL)
-    key = _key(prompt, genre, mood, rng)
-    tempo, asked = _tempo(text, genre, mood, rng)
-    wanted, named, silent = _instruments(text)
+    key = _key(stated.key if _KEY.search(stated.key) else prompt, genre, mood, rng)
+    tempo, asked = _tempo(f"{stated.tempo_bpm:g} bpm" if stated.tempo_bpm else text, genre, mood, rng)
+    wanted, named, silent = _instruments(", ".join((text, *(name.lower() for name in stated.instruments))))
     return Reading(
         genre=genre,
         mood=mood_name,
@@ -70,6 +75,10 @@ def read(prompt: str, seed: int) -> Reading:
 def _found(text: str, word: str) -> Iterator[tuple[int, int]]:
     for match in re.finditer(rf"(?<![\w&]){re.escape(word)}(?![\w&])", text):
         yield match.span()
+
+
+def _names_genre(text: str) -> bool:
+    return any(any(_found(text, word)) for genre in genres().values() for word in genre.words)
 
 
 def _genre(text: str, rng: np.random.Generator) -> Genre:

@@ -1,0 +1,18 @@
+"""What may be asked for: the limits of texts, what the platform does not make, what a prompt states, and advice.
+
+Everything is data, in the TOML files beside the modules. What the rest of the gateway needs is here.
+"""
+
+from services.gateway.review.judging import Finding, admit, require_allowed, review
+from services.gateway.review.reading import read_prompt
+from services.gateway.review.texts import LONGEST_PROMPT, checked_text
+
+__all__ = [
+    "LONGEST_PROMPT",
+    "Finding",
+    "admit",
+    "checked_text",
+    "read_prompt",
+    "require_allowed",
+    "review",
+]

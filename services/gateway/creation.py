@@ -63,17 +63,17 @@ def new_song(account: Account, request: pb.CreateSongRequest, source: Song | Non
     )
 
 
-def _reading(prompt: str) -> bytes | None:
-    """What the prompt states, which goes to the engine with it; None where that is nothing."""
-    return read_prompt(prompt).SerializeToString(deterministic=True) or None
-
-
 def again(new: NewSong, request: pb.CreateSongRequest, prompt: str, seed: int) -> NewSong:
     """The song that `request`, which made `new`, makes with another prompt (checked) and another seed."""
     title = new.title
     if new.instrumental and new.source_song_id is None and not request.title.strip():
         title = title_without_words(prompt, revealed=new.reveal_prompt, seed=seed)
-    return replace(new, id=uuid4(), prompt=prompt, seed=seed, title=title)
+    return replace(new, id=uuid4(), prompt=prompt, seed=seed, title=title, reading=_reading(prompt))
+
+
+def _reading(prompt: str) -> bytes | None:
+    """What the prompt states, which goes to the engine with it; None where that is nothing."""
+    return read_prompt(prompt).SerializeToString(deterministic=True) or None
 
 
 def checked_request_id(request_id: str) -> str | None:

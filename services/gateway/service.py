@@ -27,6 +27,7 @@ from services.gateway.audio.signed_urls import SignedUrls, drawn_key
 from services.gateway.audio.workbench import Workbench
 from services.gateway.batch_store import BatchStore
 from services.gateway.batches import Batches
+from services.gateway.capabilities import Capabilities
 from services.gateway.chain import open_chain
 from services.gateway.database import SCHEMA, Database, DatabaseUnavailable, open_database
 from services.gateway.faces.grpc_accounts import account_service
@@ -128,6 +129,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         arranging=Arranging(store, shelf, settings.public_url),
         sharing=Sharing(shelf, settings.public_url),
         operating=Operating(shelf),
+        capabilities=Capabilities(lambda: pods.ready, lyrics, settings.chain_id),
         minting=Minting(store, objects, Saver(store, objects, signer), settings.contract_abi_file),
     )
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.music.v1 import music_service_pb2 as music_pb
 from services.common.errors import AlreadyExists, InvalidField, Unavailable
 from services.gateway.creation import LONGEST_LYRICS
 from services.gateway.database import patiently
@@ -75,7 +76,9 @@ class Songs:
                 metadata={"field": "request_id", "song_id": str(song.id)},
             )
         return pb.CreateSongResponse(
-            song=song_message(song), findings=map(finding_message, findings), reading=read_prompt(new.prompt)
+            song=song_message(song),
+            findings=map(finding_message, findings),
+            reading=music_pb.MusicReading.FromString(song.reading or b""),
         )
 
     async def get(self, account: Account, request: pb.GetSongRequest) -> pb.GetSongResponse:

@@ -166,7 +166,10 @@ def _stated(reading: pb.MusicReading) -> Reading | None:
             "TOO_LONG", f"{field}.instruments", message, limit=f"{MAX_INSTRUMENTS} instruments"
         )
     if reading.tempo_bpm and not MIN_TEMPO_BPM <= reading.tempo_bpm <= MAX_TEMPO_BPM:  # NaN too
-        message, limit = f"tempo_bpm is {reading.tempo_bpm:g}", f"0, or {MIN_TEMPO_BPM:g} to {MAX_TEMPO_BPM:g}"
+        message, limit = (
+            f"tempo_bpm is {reading.tempo_bpm:g}",
+            f"0, or {MIN_TEMPO_BPM:g} to {MAX_TEMPO_BPM:g}",
+        )
         raise InvalidField("OUT_OF_RANGE", f"{field}.tempo_bpm", message, limit=limit)
     _language(reading.language, f"{field}.language")
     stated = Reading(

@@ -23,10 +23,16 @@ from services.gateway.use_cases import UseCases
 class GatewayServicer(GatewayServiceServicer):
     def __init__(self, use_cases: UseCases, listener_patience_s: float = 60.0) -> None:
         self._accounts, self._songs = use_cases.accounts, use_cases.songs
+        self._capabilities = use_cases.capabilities
         self._listening, self._minting = use_cases.listening, use_cases.minting
         self._arranging, self._sharing = use_cases.arranging, use_cases.sharing
         self._batches, self._words = use_cases.batches, use_cases.words
         self._pictures, self._patience_s = use_cases.pictures, listener_patience_s
+
+    async def GetCapabilities(
+        self, request: pb.GetCapabilitiesRequest, context: Context
+    ) -> pb.GetCapabilitiesResponse:
+        return await self._capabilities.get(request)
 
     async def ReviewPrompt(
         self, request: pb.ReviewPromptRequest, context: Context

@@ -23,6 +23,11 @@ def add_songs(app: FastAPI, use_cases: UseCases) -> None:
     caller, songs = caller_of(use_cases.accounts), use_cases.songs
     allowances = use_cases.allowances
 
+    @app.get("/v1/capabilities", responses=answers(pb.GetCapabilitiesResponse), tags=["prompts"])
+    async def get_capabilities() -> Response:
+        """Says what songs can be asked for here. For anyone."""
+        return proto_response(await use_cases.capabilities.get(pb.GetCapabilitiesRequest()))
+
     @app.post("/v1/prompts:review", responses=answers(pb.ReviewPromptResponse), tags=["prompts"])
     async def review_prompt(
         account: Annotated[Account, caller],

@@ -1,6 +1,6 @@
-"""What may be asked for: the limits of texts, what the platform does not make, what a prompt states, and advice.
+"""What may be asked for: limits of texts, what the platform does not make, what a prompt states, advice.
 
-Everything is data, in the TOML files beside the modules. What the rest of the gateway needs is here.
+What is refused, understood and advised is data, in the TOML files here. What other rooms need is below.
 """
 
 from services.gateway.review.judging import Finding, admit, require_allowed, review

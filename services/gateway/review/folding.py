@@ -18,9 +18,7 @@ _QUOTES = str.maketrans(
     {**dict.fromkeys("“”„‟«»‹›「」『』《》〈〉＂″", '"'), **dict.fromkeys("‘’‚‛ʼʹˈ`´＇′", "'")}
 )
 # Cyrillic and Greek letters that look like Latin ones.
-_LOOKALIKES = str.maketrans(
-    "авеёіїкмнорстухьѕјһԁԛԝгαβγεηικνορτυχω", "abeeiikmhopctyxbsjhdqwrabyenikvoptuxw"
-)
+_LOOKALIKES = str.maketrans("авеёіїкмнорстухьѕјһԁԛԝгαβγεηικνορτυχω", "abeeiikmhopctyxbsjhdqwrabyenikvoptuxw")
 _NO_BASE = str.maketrans({"ø": "o", "ß": "ss", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ı": "i", "þ": "th"})
 _FIGURES = str.maketrans("013456789@$!|€£+", "oieasgtbgasilelt")
 _NUMBERED = re.compile(r"\d+[a-z]{0,4}")  # 90s, 120bpm, 3am, 16th, 2pac
@@ -31,7 +29,23 @@ _OTHERS = re.compile(r"[\u0370-\u03ff\u0400-\u052f]")
 _ELIDED = re.compile(r"([cdjlmnst]|qu|dell|dall|nell|all|un)'(?=\w{2})", re.IGNORECASE)
 # A hyphen within these hides them.
 _HIDDEN = frozenset(
-    "cover covers remake recreate clone clones cloning remix redo version song voice voices vocals deepfake".split()
+    [
+        "cover",
+        "covers",
+        "remake",
+        "recreate",
+        "clone",
+        "clones",
+        "cloning",
+        "remix",
+        "redo",
+        "version",
+        "song",
+        "voice",
+        "voices",
+        "vocals",
+        "deepfake",
+    ]
 )
 # Letters one by one: "T a y l o r", "e.m.i.n.e.m", "c-o-v-e-r".
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[ ._*·-][^\W\d_]){3,}(?![^\W_])")

@@ -1,8 +1,8 @@
 """Finds the names in a text: artists and songs that are known, and words that are written as names are.
 
-What it finds becomes a mark in the text that the rules read: "@artist", "@composer", "@person" (a full name, or
-one that begins with a given name), "@name" (a word with a capital for no other reason), "@title", "@phrase" (an
-everyday phrase that is a title too), "@quote" (something in quotation marks). Judges nothing.
+What it finds becomes a mark in the text that the rules read: "@artist", "@composer", "@person" (a full
+name, or one that begins with a given name), "@name" (a word with a capital for no other reason), "@title",
+"@phrase" (an everyday phrase that is a title too), "@quote" (something in quotation marks). Judges nothing.
 """
 
 import tomllib
@@ -17,7 +17,13 @@ from services.gateway.review.folding import Token, fold, tokens
 _HERE = Path(__file__).parent
 _MARKS = frozenset("\"',.") | {"'s"}
 # Within titles and names these are small.
-_SMALL = frozenset("a an and at by de del der di du e et for from in la le of on or the to und van von with y".split())
+_SMALL = frozenset(
+    "a an and at by de del der di du e et for from in la le of on or the to und van von with y".split()  # noqa: SIM905
+)
+# Words by which German is known.
+_GERMAN = frozenset(
+    "der die das und ein eine einer einen im mit von wie uber fur auf den dem des ist nicht".split()  # noqa: SIM905
+)
 # A full name has no more words.
 _LONGEST_NAME = 4
 _LONGEST_QUOTE = 12
@@ -121,7 +127,8 @@ class _Reading:
             if self._is(known.words, at):
                 if not known.everyday or self._capitals_tell(at, len(known.words)):
                     return len(known.words), known.mark
-                by = at + len(known.words) < len(self._read) and self._read[at + len(known.words)].word == "by"
+                after = at + len(known.words)
+                by = after < len(self._read) and self._read[after].word == "by"
                 if known.mark == "@title" and (len(known.words) > 1 or by):
                     return len(known.words), "@phrase"
         for squeezed in (word, word[1:]) if len(word) > 5 else ():
@@ -157,7 +164,7 @@ class _Reading:
             length += 1
         if token.word in names.given and self._follows_given(at + 1):
             return max(2, length if self._may_name(at) else 2), "@person"
-        if not self._may_name(at) or self._begins(at) and length == 1:
+        if not self._may_name(at) or (self._begins(at) and length == 1):
             return 1, token.word
         if length > 1:
             return length, "@person" if not self._begins(at) or not self._nouns else token.word
@@ -185,6 +192,3 @@ class _Reading:
                         return end + 1 - at, known.mark
                 return end + 1 - at, "@quote"
         return 1, ","
-
-
-_GERMAN = frozenset("der die das und ein eine einer einen im mit von wie uber fur auf den dem des ist nicht".split())

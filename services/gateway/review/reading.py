@@ -21,19 +21,27 @@ _BPM = re.compile(
     r"(?<![\d.])(\d{2,3}(?:\.\d{1,3})?)\s*-?\s*(?:bpm|b\.p\.m|beats per minute|ppm)(?!\w)"
     r"|(?<!\w)(?:bpm|tempo)\s*(?:of|[:=])?\s*(\d{2,3})(?![\d/])"
 )
+_MODES = "major|minor|maj|min|dur|moll|majeur|mineur|mayor|menor|maggiore|minore"
 _KEY = re.compile(
-    r"(?<!\w)([A-Ga-g])[ -]?(#|♯|b|♭|sharp|flat)?[ -]?(?i:(major|minor|maj|min|dur|moll|majeur|mineur|mayor|menor|maggiore|minore))(?!\w)"
+    rf"(?<!\w)([A-Ga-g])[ -]?(#|♯|b|♭|sharp|flat)?[ -]?(?i:({_MODES}))(?!\w)"
     r"|(?<!\w)([A-G])(#|♯|b|♭)?m(?!\w)"
-    r"|(?<!\w)(?i:in|key of) ([A-G])[ -]?(#|♯|b|♭|(?i:sharp|flat))(?!\w)"
 )
+_TONIC = re.compile(r"(?<!\w)(?i:in|key of) ([A-G])[ -]?(#|♯|b|♭|(?i:sharp|flat))(?!\w)")
+# "in a minor", and not "in a minor key" or "a major hit".
+_ARTICLE = re.compile(r"(?:in|key of|key:?) a (?:major|minor)(?= ?(?:[,.;:]|$|at |with |and |\d))")
 _SOLFEGE = re.compile(
-    r"(?<!\w)(do|ré|re|mi|fa|sol|la|si) ?(sostenido|bemol|dièse|bémol|diesis|bemolle)? (?:(mayor|majeur|maggiore|maior)|(menor|mineur|minore))(?!\w)"
+    r"(?<!\w)(do|ré|re|mi|fa|sol|la|si) ?(sostenido|bemol|dièse|bémol|diesis|bemolle)?"
+    r" (?:(mayor|majeur|maggiore|maior)|(menor|mineur|minore))(?!\w)"
 )
 _TONES = {"do": "C", "re": "D", "ré": "D", "mi": "E", "fa": "F", "sol": "G", "la": "A", "si": "B"}
 _MINOR = frozenset(("minor", "min", "moll", "mineur", "menor", "minore"))
-_METER = re.compile(r"(?<![\d/])((?:[2-9]|1[0-2])/(?:2|4|8|16))(?![\d/])|(?<!\w)(waltz|walzer|valse|vals)(?!\w)|(?<!\w)(6-8)(?!\w)")
-_SUNG = re.compile(
-    r"(?<!\w)(?:(?:sung |singing |lyrics |vocals |words |song |auf |en |in |em )+(?:in |auf |en )?({names})|({names})(?:[ -]language)? (?:lyrics|vocals|words|singing|vocal)|({names})(?:で歌|로 부르|演唱))"
+_METER = re.compile(
+    r"(?<![\d/])((?:[2-9]|1[0-2])/(?:2|4|8|16))(?![\d/])|(?<!\w)(waltz|walzer|valse|vals)(?!\w)|(?<!\w)(6-8)(?!\w)"
+)
+_SUNG = (
+    r"(?<!\w)(?:(?:sung|singing|lyrics|vocals|words|song|auf|en|in|em) )+({names})(?!\w)"
+    r"|(?<!\w)({names})(?:[ -]language)? (?:lyrics|vocals?|words|singing)(?!\w)"
+    r"|({names})(?:で歌|로 부르|演唱)"
 )
 _ORNAMENT = re.compile(r"(?<!\w)(?:with|featuring|feat|mit|con|avec|com)(?!\w)")
 _WITHOUT = re.compile(r"(?:\b(?:no|without|minus|ohne|sin|sans|sem|senza)(?: any)?|\bnot) $")
@@ -63,6 +71,7 @@ class Words:
 @dataclass(frozen=True)
 class Vocabulary:
     genres: Words
+    weak_genres: frozenset[str]
     moods: Words
     instruments: Words
     language: re.Pattern[str]
@@ -81,9 +90,10 @@ def vocabulary() -> Vocabulary:
     names = "|".join(map(re.escape, codes))
     return Vocabulary(
         genres=_words({name: genre["words"] for name, genre in genres.items()}),
+        weak_genres=frozenset(map(_plain, data["weak_genres"])),
         moods=_words(data["moods"]),
         instruments=_words(data["instruments"]),
-        language=re.compile(_SUNG.pattern.replace("{names}", names)),
+        language=re.compile(_SUNG.replace("{names}", names)),
         language_codes=codes,
         supported_genres=tuple(Support(name, genre["tier"]) for name, genre in genres.items()),
         languages=tuple(Support(one["name"], one["tier"], code) for code, one in languages.items()),
@@ -113,7 +123,7 @@ def read_prompt(prompt: str) -> music_pb.MusicReading:
     text, words = _plain(prompt), vocabulary()
     instruments = _instruments(text, words.instruments)
     return music_pb.MusicReading(
-        genre=_genre(text, words.genres),
+        genre=_genre(text, words.genres, words.weak_genres),
         mood=next((mood for start, _, mood in words.moods.found(text) if not _denied(text, start)), ""),
         tempo_bpm=_tempo_bpm(text),
         key=_key(prompt),
@@ -127,12 +137,13 @@ def _denied(text: str, start: int) -> bool:
     return bool(_WITHOUT.search(text[max(0, start - 16) : start]))
 
 
-def _genre(text: str, words: Words) -> str:
+def _genre(text: str, words: Words, weak: frozenset[str]) -> str:
     """The first that is named; of several side by side the last, which is the noun; what comes behind
-    "with" is said of the sound and counts only alone."""
+    "with" is said of the sound and counts only alone, as do words that say little."""
     ornament = _ORNAMENT.search(text)
     hits = [hit for hit in words.found(text) if not _denied(text, hit[0])]
     of_song = [hit for hit in hits if not ornament or hit[0] < ornament.start()] or hits
+    of_song = [hit for hit in of_song if text[hit[0] : hit[1]] not in weak] or of_song
     if not of_song:
         return ""
     noun = of_song[0]
@@ -147,8 +158,11 @@ def _instruments(text: str, words: Words) -> tuple[str, ...]:
     named = [
         name
         for start, end, name in words.found(text)
-        if not _denied(text, start) and not re.match(r" (?:and|&|n) bass(?!\w)", text[end : end + 10])
-        and not (name == "bass" and re.search(r"(?:drum (?:and|&|n) |future )$", text[max(0, start - 12) : start]))
+        if not _denied(text, start)
+        and not re.match(r" (?:and|&|n) bass(?!\w)", text[end : end + 10])
+        and not (
+            name == "bass" and re.search(r"(?:drum (?:and|&|n) |future )$", text[max(0, start - 12) : start])
+        )
     ]
     return tuple(dict.fromkeys(named))[:MOST_INSTRUMENTS]
 
@@ -162,12 +176,15 @@ def _tempo_bpm(text: str) -> float:
 
 def _key(prompt: str) -> str:
     """For example "F# minor"; "" where none is named. A lower-case "a minor" is a key as well."""
-    if match := _KEY.search(prompt):
-        if match[1]:
-            tonic, accidental, mode = match[1], match[2], match[3].lower()
-        else:
-            tonic, accidental, mode = (match[4], match[5], "minor") if match[4] else (match[6], match[7], "major")
-        return f"{tonic.upper()}{_accidental(accidental)} {'minor' if mode in _MINOR else 'major'}"
+    for match in _KEY.finditer(prompt):
+        tonic, accidental, mode = (
+            (match[1], match[2], match[3]) if match[1] else (match[4], match[5], "minor")
+        )
+        if tonic == "a" and not accidental and not _ARTICLE.search(prompt):
+            continue
+        return f"{tonic.upper()}{_accidental(accidental)} {'minor' if mode.lower() in _MINOR else 'major'}"
+    if match := _TONIC.search(prompt):
+        return f"{match[1]}{_accidental(match[2])} major"
     if match := _SOLFEGE.search(prompt.lower()):
         return f"{_TONES[match[1]]}{_accidental(match[2])} {'minor' if match[4] else 'major'}"
     return ""

@@ -264,6 +264,11 @@ class LyricsPod(LyricsServiceServicer):
         self.gate, self.failure = "", None
         self.go_on.set()
 
+    async def DescribeLyricist(
+        self, request: lyrics_pb.DescribeLyricistRequest, context: Any
+    ) -> lyrics_pb.DescribeLyricistResponse:
+        return lyrics_pb.DescribeLyricistResponse(engine="builtin", engine_version="1", languages=["en"])
+
     async def GenerateLyrics(
         self, request: lyrics_pb.GenerateLyricsRequest, context: Any
     ) -> AsyncIterator[lyrics_pb.GenerateLyricsResponse]:

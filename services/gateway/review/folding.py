@@ -112,7 +112,8 @@ def _tokens(text: str) -> Iterator[Token]:
             if owned:
                 yield Token("'s")
             elif kind == "own":  # the Beatles' songs, or the end of a quotation
-                yield Token('"' if quoted else "'s" if word[-1] in "sSzZxX" else ",")
+                if quoted or word[-1] in "sSzZxX":  # else livin'
+                    yield Token('"' if quoted else "'s")
                 quoted = False
         elif kind == "quote":
             quoted = part == "'" and not quoted

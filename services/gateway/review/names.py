@@ -7,7 +7,7 @@ name, or one that begins with a given name), "@name" (a word with a capital for 
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ _MARKS = frozenset("\"',.") | {"'s"}
 _SMALL = frozenset(
     "a an and at by de del der di du e et for from in la le of on or the to und van von with y".split()  # noqa: SIM905
 )
+# As titles are written in a hurry.
+_SHORT = {"2": "to", "4": "for", "u": "you", "r": "are"}
 # Words by which German is known.
 _GERMAN = frozenset(
     "der die das und ein eine einer einen im mit von wie uber fur auf den dem des ist nicht".split()  # noqa: SIM905
@@ -86,12 +88,13 @@ def _data(name: str) -> Mapping[str, Any]:
 
 
 def _known(names: Iterable[str], mark: str, *, everyday: bool) -> Iterable[Known]:
-    return (Known(words, mark, everyday) for words in map(fold, names) if words)
+    words = (tuple(_SHORT.get(word, word) for word in fold(name)) for name in names)
+    return (Known(each, mark, everyday) for each in words)
 
 
 def marked(text: str) -> str:
     """A legible text as its words with names as marks, blanks between and around them."""
-    return _Reading(tokens(text)).marked()
+    return _Reading([replace(t, word=_SHORT.get(t.word, t.word)) for t in tokens(text)]).marked()
 
 
 class _Reading:
@@ -99,7 +102,7 @@ class _Reading:
 
     def __init__(self, read: Sequence[Token]) -> None:
         self._read = read
-        words = [t for t in read if t.word not in _MARKS and not t.word[0].isdigit()]
+        words = [t for t in read if t.word not in _MARKS | _SMALL and not t.word[0].isdigit()]
         capitals = sum(t.capital for t in words)
         # In A Title Or In CAPITALS they tell nothing.
         self._telling = len(words) < 3 or capitals <= 0.6 * len(words)
@@ -122,19 +125,22 @@ class _Reading:
             return self._quotation(at)
         if word in _MARKS:
             return 1, word
-        names = lexicon()
+        return self._known_at(at) or self._unknown(at)
+
+    def _known_at(self, at: int) -> tuple[int, str] | None:
+        word, names = self._read[at].word, lexicon()
         for known in names.by_word.get(word, ()):
             if self._is(known.words, at):
-                if not known.everyday or self._capitals_tell(at, len(known.words)):
-                    return len(known.words), known.mark
-                after = at + len(known.words)
-                by = after < len(self._read) and self._read[after].word == "by"
-                if known.mark == "@title" and (len(known.words) > 1 or by):
-                    return len(known.words), "@phrase"
+                length = len(known.words)
+                if not known.everyday or self._capitals_tell(at, length):
+                    return length, known.mark
+                by = at + length < len(self._read) and self._read[at + length].word == "by"
+                if known.mark == "@title" and (length > 1 or by):
+                    return length, "@phrase"
         for squeezed in (word, word[1:]) if len(word) > 5 else ():
             if squeezed in names.squeezed:
                 return 1, names.squeezed[squeezed].mark
-        return self._unknown(at)
+        return None
 
     def _is(self, words: tuple[str, ...], at: int) -> bool:
         return len(words) == 1 or tuple(t.word for t in self._read[at : at + len(words)]) == words
@@ -157,20 +163,16 @@ class _Reading:
         return len(large) > 1 or followed or not self._begins(large[0])
 
     def _unknown(self, at: int) -> tuple[int, str]:
-        token = self._read[at]
-        names = lexicon()
-        length = 1
-        while length < _LONGEST_NAME and self._may_name(at + length):
+        word, length = self._read[at].word, 1
+        while length < _LONGEST_NAME and self._may_name(at + length) and not self._known_at(at + length):
             length += 1
-        if token.word in names.given and self._follows_given(at + 1):
+        if word in lexicon().given and self._follows_given(at + 1):
             return max(2, length if self._may_name(at) else 2), "@person"
-        if not self._may_name(at) or (self._begins(at) and length == 1):
-            return 1, token.word
+        if not self._may_name(at) or self._begins(at):
+            return 1, word
         if length > 1:
-            return length, "@person" if not self._begins(at) or not self._nouns else token.word
-        if self._nouns:
-            return 1, token.word
-        return 1, "@name"
+            return length, "@person"
+        return 1, word if self._nouns else "@name"
 
     def _may_name(self, at: int) -> bool:
         return self._capital(at) and self._read[at].word not in lexicon().not_names

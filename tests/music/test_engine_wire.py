@@ -35,6 +35,7 @@ DONE = Produced(
         Ready(EngineInfo("sketch", "1", ai=False, weights_digest="f" * 64)),
         Render(JOB),
         Render(replace(JOB, request=replace(REQUEST, sampling=SAMPLING))),
+        Render(replace(JOB, request=replace(REQUEST, stated=Reading("folk", key="C# minor", meter="6/8")))),
         Cancel(),
         Failed("OUT_OF_MEMORY"),
         Refused("TOO_LONG", "prompt", "the prompt has 300 tokens", "256 tokens"),

@@ -122,3 +122,11 @@ def test_the_digest_of_a_request_tells_sampling_apart_and_is_the_old_one_without
     assert digests[0] == ordered().request_digest == DIGEST_BEFORE_SAMPLING
     assert len(set(digests)) == len(said)
     assert ordered(sampling={"preset": S.PRESET_FAST}).request_digest == digests[1]
+
+
+def test_a_reading_is_attested_where_it_says_something_and_nowhere_else() -> None:
+    silent = [ordered(), ordered(reading={}), ordered(reading={"genre": " "})]
+    assert {order.request_digest for order in silent} == {DIGEST_BEFORE_SAMPLING}
+    said = [{"genre": "folk"}, {"mood": "folk"}, {"tempo_bpm": 92.0}, {"instruments": ["a", "b"]}]
+    digests = {ordered(reading=reading).request_digest for reading in said}
+    assert len(digests | {DIGEST_BEFORE_SAMPLING}) == len(said) + 1

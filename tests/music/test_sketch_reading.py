@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.music.engine import Reading
 from services.music.sketch.genres import genres
 from services.music.sketch.prompt import read
 from services.music.sketch.syllables import syllables
@@ -91,3 +92,22 @@ def test_any_text_can_be_read(prompt: str) -> None:
 )
 def test_syllables_are_counted(line: str, count: int) -> None:
     assert len(syllables(line)) == count
+
+
+def test_what_is_stated_goes_before_what_is_read() -> None:
+    stated = Reading("dance pop", "sad", 97.0, "F# minor", ("flute",))
+    reading = read("happy techno at 130 BPM in C major with piano", 1, stated)
+    assert (reading.genre.name, reading.mood, reading.tempo_bpm) == ("pop", "sad", 97.0)
+    assert (str(reading.key), reading.tempo_asked) == ("F# minor", True)
+    assert set(reading.instruments) == {"piano", "flute"}
+
+
+@pytest.mark.parametrize("stated", [None, Reading(), Reading(genre="gagaku", mood="beige", key="H minor")])
+def test_what_is_not_stated_or_not_known_is_read_from_the_prompt(stated: Reading | None) -> None:
+    prompt = "happy techno at 130 BPM in C major with piano"
+    assert read(prompt, 7, stated) == read(prompt, 7)
+
+
+def test_stating_what_the_prompt_says_changes_nothing() -> None:
+    prompt = "happy techno at 130 BPM in C major with piano"
+    assert read(prompt, 7, Reading("techno", "happy", 130.0, "C major", ("piano",))) == read(prompt, 7)

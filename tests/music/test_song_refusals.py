@@ -49,6 +49,13 @@ def words(*lines: str, tag: int = VERSE, **fields: Any) -> dict[str, Any]:
         ({"lyrics": words(*["a" * 200] * 101)}, "TOO_LONG", "spec.lyrics", "20000"),
         ({"lyrics": {"language": "english"}}, "MALFORMED", "spec.lyrics.language", "ISO 639-1"),
         ({"lyrics": {"title": "t" * 256}}, "TOO_LONG", "spec.lyrics.title", "255"),
+        ({"reading": {"genre": "g" * 101}}, "TOO_LONG", "spec.reading.genre", "100"),
+        ({"reading": {"key": "A\nminor"}}, "MALFORMED", "spec.reading.key", "line breaks"),
+        ({"reading": {"tempo_bpm": 19.9}}, "OUT_OF_RANGE", "spec.reading.tempo_bpm", "20 to 400"),
+        ({"reading": {"tempo_bpm": float("nan")}}, "OUT_OF_RANGE", "spec.reading.tempo_bpm", "20 to 400"),
+        ({"reading": {"instruments": ["flute"] * 33}}, "TOO_LONG", "spec.reading.instruments", "32"),
+        ({"reading": {"instruments": ["ok", "i" * 101]}}, "TOO_LONG", "spec.reading.instruments[1]", "100"),
+        ({"reading": {"language": "english"}}, "MALFORMED", "spec.reading.language", "ISO 639-1"),
     ],
 )  # fmt: skip
 async def test_a_field_out_of_its_limits_is_named(

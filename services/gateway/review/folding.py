@@ -52,7 +52,7 @@ _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[ ._*·-][^\W\d_]){3,}(?![^\W_])")
 _SHORTENED = re.compile(r"\b(ft|feat|vs|mr|mrs|dr|st|jr)\.", re.IGNORECASE)
 _PARTS = re.compile(
     r"(?P<word>[@$€£]?[^\W_](?:[^\W_]|[@$!|€£+'](?=[^\W_]))*)(?P<own>'(?!\w))?|(?P<quote>[\"'])|(?P<stop>[.!?\n。！？…])"
-    r"|(?P<pause>[,;:()\[\]{}/|–—、，；：]|(?<=\s)-(?=\s))|(?P<hyphen>[-‐‑_*~])"
+    r"|(?P<pause>[,;:()\[\]{}|–—、，；：]|(?<!\w)/|/(?!\w)|(?<=\s)-(?=\s))|(?P<hyphen>[-‐‑_*~/])"
 )
 
 

@@ -130,20 +130,39 @@ class _Reading:
     def _known_at(self, at: int) -> tuple[int, str] | None:
         word, names = self._read[at].word, lexicon()
         for known in names.by_word.get(word, ()):
-            if self._is(known.words, at):
+            if self._is(known, at):
                 length = len(known.words)
                 if not known.everyday or self._capitals_tell(at, length):
                     return length, known.mark
                 by = at + length < len(self._read) and self._read[at + length].word == "by"
                 if known.mark == "@title" and (length > 1 or by):
                     return length, "@phrase"
-        for squeezed in (word, word[1:]) if len(word) > 5 else ():
-            if squeezed in names.squeezed:
-                return 1, names.squeezed[squeezed].mark
+        return self._genitive_at(at) or self._squeezed_at(at)
+
+    def _genitive_at(self, at: int) -> tuple[int, str] | None:
+        """A name with an "s" and no apostrophe: "Adeles Stimme", "billie eilishs voice"."""
+        word = self._read[at].word
+        stems = (word, word[:-1]) if word.endswith("s") else (word,)
+        for stem in stems:
+            for known in lexicon().by_word.get(stem, ()):
+                *first, last = known.words
+                owner = (*first, f"{last}s")
+                if not known.everyday and known.mark != "@title" and self._words(at, len(owner)) == owner:
+                    return len(owner), f"{known.mark} 's"
         return None
 
-    def _is(self, words: tuple[str, ...], at: int) -> bool:
-        return len(words) == 1 or tuple(t.word for t in self._read[at : at + len(words)]) == words
+    def _squeezed_at(self, at: int) -> tuple[int, str] | None:
+        word, squeezed = self._read[at].word, lexicon().squeezed
+        for written in (word, word[1:]) if len(word) > 5 else ():
+            if written in squeezed:
+                return 1, squeezed[written].mark
+        return None
+
+    def _is(self, known: Known, at: int) -> bool:
+        return len(known.words) == 1 or self._words(at, len(known.words)) == known.words
+
+    def _words(self, at: int, length: int) -> tuple[str, ...]:
+        return tuple(t.word for t in self._read[at : at + length])
 
     def _begins(self, at: int) -> bool:
         """Whether a sentence begins here, which is capital enough."""
@@ -159,8 +178,7 @@ class _Reading:
             return False
         if length == 1 and self._read[at].word in lexicon().given:
             return False
-        followed = at + length < len(self._read) and self._read[at + length].word == "'s"
-        return len(large) > 1 or followed or not self._begins(large[0])
+        return len(large) > 1 or not self._begins(large[0])
 
     def _unknown(self, at: int) -> tuple[int, str]:
         word, length = self._read[at].word, 1

@@ -70,3 +70,7 @@ def require_allowed(field: Field, text: str, *, called: str = "") -> None:
 def _advice(prompt: str, duration_s: float | None, sung: bool) -> tuple[Finding, ...]:
     better = advice(prompt, read_prompt(prompt), duration_s=duration_s, sung=sung)
     return tuple(Finding(rule, False, message) for rule, message in better)
+
+
+# Rules and words are read when the process starts, not by its first request.
+review("a")

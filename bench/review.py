@@ -15,10 +15,21 @@ from services.gateway.review.rules import Field, refusals
 
 LABELLED = Path("tests/gateway/prompts.tsv")
 CUES = (
-    "sing like copy the voice of cover version kill all teach how to encourage people in style inspired by Drake"
-    " 's Taylor Swift a song make white power child sex threaten my tell i will , ."
+    "sing like copy the voice of cover version kill all teach how to encourage people in style inspired by"
+    " Drake 's Taylor Swift a song make white power child sex threaten my tell i will , ."
 )
-STUBBORN = ("in the voice of a ", "copy a b ", '"a ', "' ", "a-", "a.b.", "T a y l o r ", "x", "the ", "\u0301a")
+STUBBORN = (
+    "in the voice of a ",
+    "copy a b ",
+    '"a ',
+    "' ",
+    "a-",
+    "a.b.",
+    "T a y l o r ",
+    "x",
+    "the ",
+    "\u0301a",
+)
 
 
 def timed_ms(field: Field, text: str) -> float:
@@ -51,8 +62,12 @@ def main() -> None:
                 judge(prompt)
                 spent.append((time.thread_time() - began) * 1e3)
         spent.sort()
-        print(f"{name}: median {median(spent):.3f} ms, 99 of 100 within {spent[len(spent) * 99 // 100]:.3f} ms")
-    print(f"worst prompt of 1,000 characters: {max(timed_ms('prompt', t) for t in hostile(1000, 300)):.1f} ms")
+        print(
+            f"{name}: median {median(spent):.3f} ms, 99 of 100 within {spent[len(spent) * 99 // 100]:.3f} ms"
+        )
+    print(
+        f"worst prompt of 1,000 characters: {max(timed_ms('prompt', t) for t in hostile(1000, 300)):.1f} ms"
+    )
     print(f"worst lyrics of 20,000: {max(timed_ms('lyrics', t) for t in hostile(20_000, 60)):.1f} ms")
     verse = "the river runs beneath my broken heart tonight\n" * 500
     print(f"usual lyrics of 20,000: {median(timed_ms('lyrics', verse[:20_000]) for _ in range(9)):.1f} ms")

@@ -8,8 +8,8 @@ from services.gateway.arranging import Arranging
 from services.gateway.audio.listening import Listening
 from services.gateway.audio.pictures import Pictures
 from services.gateway.batches import Batches
-from services.gateway.identity.leaving import Leaving
 from services.gateway.capabilities import Capabilities
+from services.gateway.identity.leaving import Leaving
 from services.gateway.identity.signing_in import SigningIn
 from services.gateway.identity.use_cases import AccountUseCases
 from services.gateway.minting.use_cases import Minting

@@ -21,6 +21,8 @@ _QUOTES = str.maketrans(
 _LOOKALIKES = str.maketrans("авеёіїкмнорстухьѕјһԁԛԝгαβγεηικνορτυχω", "abeeiikmhopctyxbsjhdqwrabyenikvoptuxw")
 _NO_BASE = str.maketrans({"ø": "o", "ß": "ss", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ı": "i", "þ": "th"})
 _FIGURES = str.maketrans("013456789@$!|€£+", "oieasgtbgasilelt")
+# No word that a rule knows is longer, and those that are shall not fill the memory.
+_LONGEST_WORD = 64
 _NUMBERED = re.compile(r"\d+[a-z]{0,4}")  # 90s, 120bpm, 3am, 16th, 2pac
 _MIXED = re.compile(r"[a-z].*[\d@$!|€£+]|[\d@$!|€£+].*[a-z]")
 _LATIN = re.compile(r"[a-zA-Z]")
@@ -100,7 +102,7 @@ def _tokens(text: str) -> Iterator[Token]:
             tied = True
             continue
         if kind in ("word", "own"):
-            word = match["word"]
+            word = match["word"][:_LONGEST_WORD]
             if elided := _ELIDED.match(word):  # l'esprit, d'Édith
                 yield Token(elided[1].lower(), False, tied)
                 word, tied = word[elided.end() :], False

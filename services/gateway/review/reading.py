@@ -183,10 +183,10 @@ def _key(prompt: str) -> str:
         if tonic == "a" and not accidental and not _ARTICLE.search(prompt):
             continue
         return f"{tonic.upper()}{_accidental(accidental)} {'minor' if mode.lower() in _MINOR else 'major'}"
-    if match := _TONIC.search(prompt):
-        return f"{match[1]}{_accidental(match[2])} major"
-    if match := _SOLFEGE.search(prompt.lower()):
-        return f"{_TONES[match[1]]}{_accidental(match[2])} {'minor' if match[4] else 'major'}"
+    if named := _TONIC.search(prompt):
+        return f"{named[1]}{_accidental(named[2])} major"
+    if sung := _SOLFEGE.search(prompt.lower()):
+        return f"{_TONES[sung[1]]}{_accidental(sung[2])} {'minor' if sung[4] else 'major'}"
     return ""
 
 

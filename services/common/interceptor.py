@@ -79,7 +79,7 @@ class _Unreadable:
 
 
 def _telling(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """The same reader for one request, but what cannot be read is told by us: gRPC's own error has no type."""
+    """The same reader for one request; what cannot be read is told by us: gRPC's own error has no type."""
 
     def read_or_tell(data: bytes) -> Any:
         try:

@@ -33,3 +33,6 @@ WAITED_S = Histogram(
 PODS = Gauge("acesteps_gateway_pods_ready", "Music pods that this replica finds ready.")
 FREE_SLOTS = Gauge("acesteps_gateway_pod_slots_free", "Slots of theirs that this replica thinks free.")
 SWEPT = Counter("acesteps_gateway_objects_swept_total", "Objects that nothing named, taken away.")
+DELIVERIES = Counter(
+    "acesteps_gateway_webhook_deliveries_total", "Attempts at webhooks ended here, by outcome.", ("outcome",)
+)

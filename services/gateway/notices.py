@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 CHANNEL = "gateway_songs"
 # Besides a song's states (see models.State): audio was written.
 AUDIO = "AUDIO"
+# And: something is to be sent to a webhook.
+WEBHOOK = "WEBHOOK"
 # While notices arrive, looking anyway is only the safety net.
 SAFETY_FACTOR = 10
 RECONNECT_S = 0.5
@@ -87,6 +89,11 @@ class Notices:
                 self._of_song[song_id].discard(subscription)
                 if not self._of_song[song_id]:
                     del self._of_song[song_id]
+
+    def tell(self, kind: str) -> None:
+        """News that this process makes itself, for those who wait for news of any song."""
+        for subscription in self._of_song.get(None, ()):
+            subscription.tell(kind)
 
     def wake_everyone(self) -> None:
         for subscriptions in self._of_song.values():

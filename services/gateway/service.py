@@ -5,6 +5,7 @@ Knows every room and no rule.
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -33,6 +34,7 @@ from services.gateway.database import SCHEMA, Database, DatabaseUnavailable, ope
 from services.gateway.faces.grpc_accounts import account_service
 from services.gateway.faces.grpc_face import grpc_service
 from services.gateway.faces.grpc_operator import operator_service
+from services.gateway.faces.grpc_webhooks import webhook_service
 from services.gateway.faces.http_face import create_app
 from services.gateway.faces.http_guard import Patience
 from services.gateway.faces.http_server import serve_http
@@ -55,6 +57,12 @@ from services.gateway.store import Store
 from services.gateway.tiers import DEFAULT_FILE, TiersError, read_tiers
 from services.gateway.use_cases import UseCases
 from services.gateway.waiting import WaitingRoom
+from services.gateway.webhooks.addresses import look_up
+from services.gateway.webhooks.delivering import Delivering
+from services.gateway.webhooks.hooks import Hooks
+from services.gateway.webhooks.sending import Sender, open_session
+from services.gateway.webhooks.signing import Secrets
+from services.gateway.webhooks.use_cases import Webhooks
 from services.gateway.words import Words
 from services.gateway.work.attempt import Attempt, Outcome
 from services.gateway.work.discovery import addresses_of, name_of
@@ -115,7 +123,13 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
     ordering, waiting = Ordering(store, lyricist, allowances), WaitingRoom(database, tiers)
     workbench = Workbench()
     files = Files(objects, workbench)
+    hooks, secrets_ = Hooks(database), Secrets(_webhook_key(settings))
+    anywhere = settings.webhooks_anywhere
+    session = await stack.enter_async_context(open_session(anywhere=anywhere, look_up=look_up))
+    sender = Sender(session, store, secrets_, anywhere=anywhere)
+    delivering = Delivering(hooks, sender, notices, pause_s=settings.webhook_pause_s)
     use_cases = UseCases(
+        webhooks=Webhooks(hooks, secrets_, delivering, anywhere=anywhere, look_up=look_up),
         accounts=Accounts(identities, development=settings.auth == "development"),
         signing_in=signing_in,
         identity=identity,
@@ -139,6 +153,7 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         partial(_follow_database, store, health),
         partial(_wake_when_draining, notices, health.draining),
         pods.run,
+        delivering.run,
         partial(Sweeper(workers_database, objects).run, settings.sweep_every_s),
     ):
         _run_beside(stack, work)
@@ -200,7 +215,15 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         grpc_service(use_cases, listener_patience_s=settings.listener_patience_s),
         account_service(use_cases),
         operator_service(use_cases),
+        webhook_service(use_cases),
     ]
+
+
+def _webhook_key(settings: GatewaySettings) -> bytes:
+    if settings.webhook_key is not None:
+        return settings.webhook_key.get_secret_value().encode()
+    _log.warning("GATEWAY_WEBHOOK_KEY is not set: the secrets of webhooks last as long as this process")
+    return secrets.token_bytes(32)
 
 
 def _pods(settings: GatewaySettings) -> Pods:

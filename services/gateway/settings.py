@@ -69,6 +69,12 @@ class GatewaySettings(ServiceSettings):
     """Comma-separated secrets of at least 32 characters. The first signs URLs of audio, all are believed."""
     url_s: Seconds = 3600.0
     """Seconds that a signed URL lasts."""
+    webhook_key: SecretStr | None = None
+    """Of at least 32 characters; the secrets of webhooks are made of it, and change with it."""
+    webhooks_anywhere: bool = False
+    """Lets webhooks lead to http and into one's own network; for development only."""
+    webhook_pause_s: Seconds = 60.0
+    """After the first failure of a webhook's delivery; later pauses are up to 600 times as long."""
     listener_patience_s: Seconds = 60.0
     """A listener who takes nothing of what there is for this long is dropped."""
 
@@ -116,6 +122,17 @@ class GatewaySettings(ServiceSettings):
     def _urls_signed(self) -> Self:
         if self.environment == "production" and not self.url_keys:
             raise ValueError("production needs url_keys: each replica believes what another has signed")
+        return self
+
+    @model_validator(mode="after")
+    def _webhooks_safe(self) -> Self:
+        key = self.webhook_key
+        if key is not None and len(key.get_secret_value()) < SHORTEST_URL_KEY:
+            raise ValueError(f"webhook_key has at least {SHORTEST_URL_KEY} characters")
+        if self.environment == "production" and key is None:
+            raise ValueError("production needs webhook_key: replicas sign alike, and after a restart too")
+        if self.environment == "production" and self.webhooks_anywhere:
+            raise ValueError("webhooks_anywhere lets accounts call into your network; not for production")
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from services.gateway.minting.use_cases import Minting
 from services.gateway.operating import Operating
 from services.gateway.sharing import Sharing
 from services.gateway.songs import Songs
+from services.gateway.webhooks.use_cases import Webhooks
 from services.gateway.words import Words
 
 
@@ -32,6 +33,7 @@ class UseCases:
     listening: Listening
     pictures: Pictures
     minting: Minting
+    webhooks: Webhooks
     arranging: Arranging
     sharing: Sharing
     operating: Operating

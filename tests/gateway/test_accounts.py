@@ -11,12 +11,14 @@ from google.protobuf import message_factory
 
 from acesteps.gateway.v1 import account_service_pb2 as account_pb
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.gateway.v1 import webhook_service_pb2 as webhook_pb
 from services.common.errors import Unauthenticated
 from services.common.server import Health
 from services.gateway.accounts import Accounts
 from services.gateway.faces.grpc_accounts import AccountServicer
 from services.gateway.faces.grpc_face import GatewayServicer
 from services.gateway.faces.grpc_operator import OperatorServicer
+from services.gateway.faces.grpc_webhooks import WebhookServicer
 from services.gateway.faces.http_face import create_app
 from services.gateway.identity.identities import Identities
 from services.gateway.models import Account
@@ -29,6 +31,7 @@ PUBLIC |= {"/v1/shared/{share_token}", "/v1/shared/{share_token}/audio"}
 PUBLIC_CALLS = {"CreateNonce", "SignIn", "GetSharedSong"}
 SERVICERS = {
     "GatewayService": GatewayServicer, "OperatorService": OperatorServicer, "AccountService": AccountServicer,
+    "WebhookService": WebhookServicer,
 }  # fmt: skip
 
 
@@ -78,7 +81,7 @@ async def test_every_rpc_asks_who_is_calling() -> None:
             return ()
 
     asked = 0
-    for file in (pb, account_pb):
+    for file in (pb, account_pb, webhook_pb):
         for service in file.DESCRIPTOR.services_by_name.values():
             servicer = SERVICERS[service.name](locked())
             for method in service.methods:

@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from acesteps.gateway.v1 import account_service_pb2, gateway_service_pb2
+from acesteps.gateway.v1 import account_service_pb2, gateway_service_pb2, webhook_service_pb2
 from services.common.errors import error_from_rpc
 from tests.gateway.mesh import CREATOR, Gateway, Mesh, made
 
@@ -23,7 +23,7 @@ DEADLINE_S = 6.0
 FIRST_WORD_S = 0.2
 METHODS = [
     method
-    for file in (gateway_service_pb2, account_service_pb2)
+    for file in (gateway_service_pb2, account_service_pb2, webhook_service_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

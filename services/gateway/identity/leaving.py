@@ -39,6 +39,7 @@ _DELETIONS = (
     " revision = revision + 1 WHERE account_id = $1",
     "DELETE FROM sessions WHERE account_id = $1",
     "DELETE FROM api_keys WHERE account_id = $1",
+    "DELETE FROM webhooks WHERE account_id = $1",
     "DELETE FROM wallets WHERE account_id = $1",
 )
 

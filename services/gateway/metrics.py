@@ -33,3 +33,16 @@ WAITED_S = Histogram(
 PODS = Gauge("acesteps_gateway_pods_ready", "Music pods that this replica finds ready.")
 FREE_SLOTS = Gauge("acesteps_gateway_pod_slots_free", "Slots of theirs that this replica thinks free.")
 SWEPT = Counter("acesteps_gateway_objects_swept_total", "Objects that nothing named, taken away.")
+MINTS = Counter(
+    "acesteps_gateway_mints_total",
+    "Songs whose token was seen here: pending, minted, or taken back by the chain.",
+    ("state",),
+)
+CHAIN_LAG = Gauge("acesteps_gateway_chain_lag_blocks", "Confirmed blocks that this replica has yet to read.")
+CHAIN_READ_AT = Gauge(
+    "acesteps_gateway_chain_read_timestamp_seconds",
+    "When this replica last had read all there was of the chain.",
+)
+PINS = Counter(
+    "acesteps_gateway_remote_pins_total", "Answers of other places that pin, by state.", ("place", "state")
+)

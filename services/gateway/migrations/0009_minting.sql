@@ -49,7 +49,8 @@ CREATE TABLE remote_pins (
                 CHECK (state IN ('FAILED', 'QUEUED', 'PINNING', 'PINNED', 'UNWANTED')),
     -- under which the place knows it; '': it has not taken it yet
     request_id  text NOT NULL DEFAULT '',
-    failures    integer NOT NULL DEFAULT 0,
+    -- how often it was seen to since something was new
+    looks       integer NOT NULL DEFAULT 0,
     message     text NOT NULL DEFAULT '',
     -- when to see to it; infinity: never again
     look_at     timestamptz NOT NULL DEFAULT now(),

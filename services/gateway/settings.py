@@ -96,7 +96,7 @@ class GatewaySettings(ServiceSettings):
     contract_abi_file: Path = Path("build/contracts/SongNFT.json")
     """What `node contracts/compile.mjs` wrote."""
     contract: str = ""
-    """SongNFT whose mints are followed, "0x" and 40 hex digits; needs chain_rpc_url. None: songs never show MINTED."""
+    """SongNFT whose mints are followed, by chain_rpc_url; none: songs never show MINTED."""
     chain_start_block: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Where following begins, the first time: the block that the contract was deployed in."""
     chain_confirmations: Annotated[int, Field(ge=0, le=10_000)] = 12
@@ -106,11 +106,11 @@ class GatewaySettings(ServiceSettings):
     kubo_url: SecretStr | None = None
     """http(s)://[user:password@]host:port of a Kubo node's RPC that is given every file that is saved."""
     pinning_url: str = ""
-    """https://... of a service that speaks the IPFS Pinning Service API, asked to pin every CID that is saved."""
+    """https://... of a service that speaks the IPFS Pinning Service API, asked to pin all that is saved."""
     pinning_token: SecretStr | None = None
     """Its access token."""
     ipfs_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Comma-separated multiaddrs, /p2p/ at the end, of nodes that it can fetch the files from, as kubo_url's."""
+    """Comma-separated multiaddrs, /p2p/ at the end, of nodes that it can fetch from, as kubo_url's."""
     pin_poll_s: Seconds = 5.0
     """How often places that pin are asked what became of it; after failures less and less often."""
 

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from xml.etree import ElementTree
 
 import grpc
 import pytest
@@ -19,7 +18,7 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database
 from services.common.cid import digest_of_raw_cid, raw_cid, unixfs_cid
 from services.gateway.database import open_database
-from services.gateway.minting.cover import cover_svg
+from services.gateway.minting.cover import cover_png
 from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, Mesh, mesh, problem_of
 from tests.gateway.pods import LINES, Script
 from tests.signer.attested import CONTRACT, STRANGER
@@ -167,8 +166,7 @@ async def test_only_what_is_pinned_is_served_and_nothing_in_it_may_run(gateway: 
     assert hashlib.sha256(audio.content).hexdigest() == song.audio.sha256
     cover = await gateway.http.get(saved.image_uri.replace("ipfs://", "/ipfs/"))
     assert unixfs_cid(cover.content) == saved.image_uri.removeprefix("ipfs://")
-    assert ElementTree.fromstring(cover.content).tag.endswith("svg")
-    assert cover.headers["content-type"] == "image/svg+xml"
+    assert cover.headers["content-type"] == "image/png"
     for answer in (audio, cover):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "sandbox" in answer.headers["content-security-policy"]
@@ -280,6 +278,6 @@ async def test_without_the_contracts_abi_minting_says_so(
 
 
 async def test_a_cover_is_drawn_from_the_song_alone() -> None:
-    cover = cover_svg(7, "jazz hop", b"a" * 32)
-    assert cover == cover_svg(7, "jazz hop", b"a" * 32)
-    assert len({cover, cover_svg(8, "jazz hop", b"a" * 32), cover_svg(7, "folk", b"a" * 32)}) == 3
+    cover = cover_png(7, "jazz hop", b"a" * 32)
+    assert cover == cover_png(7, "jazz hop", b"a" * 32)
+    assert len({cover, cover_png(8, "jazz hop", b"a" * 32), cover_png(7, "folk", b"a" * 32)}) == 3

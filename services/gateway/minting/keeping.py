@@ -1,4 +1,4 @@
-"""Has a song's files pinned at other places too: asks before a permit is asked for, and follows what becomes of it.
+"""Has a song's files pinned at other places too: asks before there is a permit, follows what becomes of it.
 
 Knows which file is to be where; how a place is spoken to is `pinning`.
 """
@@ -41,10 +41,14 @@ class Keeper:
         """
         cids = (song.audio_cid, song.image_cid, song.metadata_cid)
         for place in self.places:
-            asked = [self._ask(place, pin) for pin in await self._pins.enter(song.id, cids, place.name)]
-            for outcome in await asyncio.gather(*asked, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            pins = await self._pins.enter(song.id, cids, place.name)
+            outcomes = await asyncio.gather(*(self._ask(place, p) for p in pins), return_exceptions=True)
+            errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+            if errors:
+                for pin, outcome in zip(pins, outcomes, strict=True):
+                    if outcome is not None:
+                        await self._put_off(pin, outcome)
+                raise errors[0]
 
     async def run(self) -> None:
         """Follows pins until cancelled, those too that were saved before their place was set."""
@@ -77,10 +81,7 @@ class Keeper:
         except DatabaseUnavailable:
             raise
         except (Unavailable, Internal) as error:
-            _log.warning(
-                "a file is not pinned", extra={"cid": pin.cid, "place": pin.place, "why": str(error)}
-            )
-            await self._pins.put_off(pin, str(error), self._wait_s(pin.looks, LONGEST_BACKOFF_S))
+            await self._put_off(pin, error)
 
     async def _ask(self, place: Place, pin: RemotePin) -> None:
         async def read() -> bytes:
@@ -98,6 +99,12 @@ class Keeper:
             failed = held.state is PinState.FAILED
             wait_s = self._wait_s(looks, LONGEST_BACKOFF_S if failed else LONGEST_WAIT_S)
         await self._pins.note(pin, held, wait_s)
+
+    async def _put_off(self, pin: RemotePin, error: BaseException) -> None:
+        why = str(error)
+        _log.warning("a file is not pinned", extra={"cid": pin.cid, "place": pin.place, "why": why})
+        metrics.PINS.labels(pin.place, "unavailable").inc()
+        await self._pins.put_off(pin, why, self._wait_s(pin.looks, LONGEST_BACKOFF_S))
 
     def _wait_s(self, looks: int, most_s: float) -> float:
         return float(min(most_s, self._poll_s * 2 ** min(looks, 20)))

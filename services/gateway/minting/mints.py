@@ -1,13 +1,13 @@
 """Tokens of songs as they were read from the chain, and how far: the rows behind the watcher.
 
-One transaction for each reading, and one replica at a time: every write names its lease and where it stood. Which
-blocks count is the watcher's question.
+One transaction for each reading, and one replica at a time: every write names its lease and where it stood.
+Which blocks count is the watcher's question.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from services.gateway import metrics
 from services.gateway.database import Database
@@ -56,7 +56,7 @@ class Mint:
 
 @dataclass(frozen=True)
 class Reading:
-    """All mints of known songs in blocks `first` to `last`; those up to `checkpoint`, if there is one, are confirmed."""
+    """All mints of known songs in blocks `first` to `last`; up to `checkpoint`, if there is one, confirmed."""
 
     first: int
     last: int

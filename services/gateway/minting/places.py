@@ -1,4 +1,4 @@
-"""The places that the settings name besides the gateway's own store, and the session that they are spoken to in."""
+"""The places that the settings name besides the gateway's own store. Opens the session they are asked in."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.gateway.database import Database
-from services.gateway.models import PinState
 from services.gateway.minting.pinning import Held
+from services.gateway.models import PinState
 
 # Whoever sees to a pin has this long, before another does.
 LEASE_S = 120.0

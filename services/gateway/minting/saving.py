@@ -1,4 +1,4 @@
-"""Saving a song: its metadata fixed, its files pinned, here and elsewhere, and the signer's permit to mint it.
+"""Saving a song: its metadata fixed, its files pinned, and the signer's permit to mint it.
 
 Knows the signer's interface. Every step can be repeated: a save that broke off goes on where it was.
 """

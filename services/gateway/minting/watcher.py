@@ -1,7 +1,7 @@
 """Follows the mints of SongNFT from block to block, so that songs show their tokens.
 
-Confirmed blocks are read once and for good; all above them are read anew whenever there is a new block, and what they
-say replaces what they said (docs/adr/0041). Knows the chain's node; the rows are `mints`.
+Confirmed blocks are read once and for good; all above them are read anew whenever there is a new block, and
+what they say replaces what they said (docs/adr/0041). Knows the chain's node; the rows are `mints`.
 """
 
 import asyncio

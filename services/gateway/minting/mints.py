@@ -56,7 +56,7 @@ class Mint:
 
 @dataclass(frozen=True)
 class Reading:
-    """All mints of known songs in blocks `first` to `last`; up to `checkpoint`, if there is one, confirmed."""
+    """The mints of known songs in blocks `first` to `last`, which are confirmed up to `checkpoint`."""
 
     first: int
     last: int

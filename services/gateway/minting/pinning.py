@@ -1,7 +1,7 @@
 """Places besides the gateway's own store that keep a song's files: a Kubo node, a pinning service.
 
-Knows their APIs and no song: the Kubo RPC (docs.ipfs.tech/reference/kubo/rpc) and the IPFS Pinning Service API
-1.0.0 (ipfs.github.io/pinning-services-api-spec). What was asked of them is remembered by `remote_pins`.
+Knows their APIs: the Kubo RPC (docs.ipfs.tech/reference/kubo/rpc), the IPFS Pinning Service API 1.0.0
+(ipfs.github.io/pinning-services-api-spec). What was asked of them is remembered by `remote_pins`.
 """
 
 import json

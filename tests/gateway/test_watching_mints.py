@@ -1,0 +1,388 @@
+"""Songs show their tokens: on a real chain, through reorgs, failing nodes, kills and changes of replica."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from eth_account import Account
+from web3 import HTTPProvider, Web3
+
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from deploy.local import chain as local_chain
+from deploy.local.chain import Chain
+from deploy.local.contract import deploy_song_nft, development_accounts, grant_roles
+from services.gateway.chain import open_chain
+from services.gateway.database import open_database
+from services.gateway.minting.mints import Contract, Mints
+from services.gateway.minting.watcher import Watch, Watcher
+from tests.contracts.songs import Songs, at
+from tests.gateway.chain_proxy import ChainProxy, chain_proxy
+from tests.gateway.mesh import CALL_S, Gateway, Mesh, eventually, made
+
+CONFIRMATIONS = 3
+PENDING, MINTED = pb.MINT_STATE_PENDING, pb.MINT_STATE_MINTED
+
+
+@pytest.fixture(scope="module")
+def own_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """One that these tests may turn back and run ahead of the clock."""
+    with local_chain.start(tmp_path_factory.mktemp("watched")) as node:
+        yield node
+
+
+@dataclass
+class Ground:
+    """A contract of its own on the chain, a node that a test leads, and gateways that watch through it."""
+
+    pods: Mesh
+    songs: Songs
+    node: ChainProxy
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def rpc(self, method: str, *params: object) -> Any:
+        answer = self.songs.w3.provider.make_request(method, list(params))  # type: ignore[arg-type]
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def mine(self, blocks: int = 1) -> None:
+        self.rpc("anvil_mine", hex(blocks))
+
+    @property
+    def head(self) -> int:
+        return int(self.songs.w3.eth.block_number)
+
+    async def open(self, **settings: Any) -> Gateway:
+        return await self.pods.open(**self.settings | settings)
+
+    def mint(self, song: pb.Song) -> Any:
+        """The receipt of the song's mint."""
+        return self.songs.send(self.songs.mint_signed(self.songs.permit(bytes.fromhex(song.audio.sha256))))
+
+    async def next_block(self) -> int:
+        async with open_database(self.pods.environment["database_url"], connections=1) as database:
+            return int(await database.value("SELECT next_block FROM chain_watches") or 0)
+
+
+@pytest.fixture
+async def ground(pods: Mesh, own_chain: Chain) -> AsyncIterator[Ground]:
+    signer, packed_signer = Account.create(), Account.create()
+    admin, creator, stranger = development_accounts(own_chain.rpc_url)[:3]
+    address = deploy_song_nft(own_chain.rpc_url, admin)
+    grant_roles(own_chain.rpc_url, admin, address, {"EIP712_SIGNER_ROLE": [signer.address]})
+    w3 = Web3(HTTPProvider(own_chain.rpc_url))
+    songs = Songs(w3, at(w3, address), admin, creator, stranger, signer, packed_signer)
+    async with chain_proxy(own_chain.rpc_url) as node:
+        settings = {
+            "chain_rpc_url": node.url,
+            "contract": address,
+            "chain_confirmations": CONFIRMATIONS,
+            "chain_poll_s": 0.02,
+            "lease_s": 1.0,
+        }
+        yield Ground(pods, songs, node, settings)
+        # Before the node is gone: whoever asks it is told off in the log.
+        await pods.stack.aclose()
+
+
+async def seen(gateway: Gateway, song: pb.Song, state: int) -> pb.SongMint:
+    """The song's token, once it is in this state."""
+
+    async def is_seen() -> bool:
+        return (await gateway.get(song.id)).mint.state == state
+
+    await eventually(is_seen, within_s=20)
+    return (await gateway.get(song.id)).mint
+
+
+async def taken_back(gateway: Gateway, song: pb.Song) -> None:
+    async def is_gone() -> bool:
+        return not (await gateway.get(song.id)).HasField("mint")
+
+    await eventually(is_gone, within_s=20)
+
+
+async def listed(gateway: Gateway, **filters: Any) -> set[str]:
+    answer = await gateway.grpc.ListSongs(pb.ListSongsRequest(**filters), timeout=CALL_S)
+    return {song.id for song in answer.songs}
+
+
+async def test_a_mint_is_seen_at_once_and_counts_after_the_confirmations(ground: Ground) -> None:
+    gateway = await ground.open()
+    song, _ = await made(gateway)
+    other, _ = await made(gateway)
+    receipt = ground.mint(song)
+    mint = await seen(gateway, song, PENDING)
+    block = ground.songs.w3.eth.get_block(receipt["blockNumber"])
+    assert mint.token_id == f"0x{song.audio.sha256}"
+    assert (mint.chain_id, mint.contract) == (31337, ground.songs.contract.address)
+    assert (mint.owner, mint.block_number) == (ground.songs.creator, receipt["blockNumber"])
+    assert mint.transaction == receipt["transactionHash"].to_0x_hex()
+    assert mint.mint_time.seconds == block["timestamp"]
+    assert await listed(gateway, minted=True) == set()
+    pending = await gateway.get(song.id)
+    assert pending.revision > song.revision
+    ground.mine(CONFIRMATIONS - 1)
+    await asyncio.sleep(0.2)  # what must not happen
+    assert (await gateway.get(song.id)).mint.state == PENDING
+    ground.mine()
+    await seen(gateway, song, MINTED)
+    assert (await gateway.get(song.id)).revision == pending.revision + 1
+    assert await listed(gateway, minted=True) == {song.id}
+    assert await listed(gateway, minted=False) == {other.id}
+    over_http = (await gateway.http.get("/v1/songs", params={"minted": "true"})).json()["songs"]
+    assert [one["mint"]["transaction"] for one in over_http] == [mint.transaction]
+    assert over_http[0]["mint"]["state"] == "MINT_STATE_MINTED"
+
+
+async def test_tokens_of_others_are_passed_over(ground: Ground) -> None:
+    gateway = await ground.open()
+    song, _ = await made(gateway)
+    ground.songs.send(ground.songs.mint_signed(ground.songs.permit(b"\x77" * 32)))
+    ground.mint(song)
+    ground.mine(CONFIRMATIONS)
+    await seen(gateway, song, MINTED)
+    assert await listed(gateway, minted=True) == {song.id}
+
+
+async def test_a_mint_that_a_reorg_drops_is_taken_back_and_seen_again_in_its_new_block(
+    ground: Ground,
+) -> None:
+    gateway = await ground.open()
+    song, _ = await made(gateway)
+    snapshot = ground.rpc("evm_snapshot")
+    ground.mint(song)
+    first = await seen(gateway, song, PENDING)
+    ground.rpc("evm_revert", snapshot)
+    ground.mine(2)
+    await taken_back(gateway, song)
+    ground.mint(song)
+    again = await seen(gateway, song, PENDING)
+    assert again.block_number == first.block_number + 2
+    ground.mine(CONFIRMATIONS)
+    mint = await seen(gateway, song, MINTED)
+    assert mint.block_number == again.block_number
+
+
+async def test_a_mint_that_a_reorg_moves_while_it_confirms_is_counted_from_its_new_block(
+    ground: Ground,
+) -> None:
+    gateway = await ground.open()
+    song, _ = await made(gateway)
+    snapshot = ground.rpc("evm_snapshot")
+    ground.mint(song)
+    ground.mine(CONFIRMATIONS - 1)
+    first = await seen(gateway, song, PENDING)
+    ground.node.down = True  # it sees nothing of what lies between
+    ground.rpc("evm_revert", snapshot)
+    ground.mine(CONFIRMATIONS)
+    receipt = ground.mint(song)
+    ground.node.down = False
+    ground.mine(CONFIRMATIONS - 1)
+
+    async def has_moved() -> bool:
+        return (await gateway.get(song.id)).mint.block_number == receipt["blockNumber"]
+
+    await eventually(has_moved)
+    assert receipt["blockNumber"] != first.block_number
+    assert (await gateway.get(song.id)).mint.state == PENDING
+    ground.mine()
+    assert (await seen(gateway, song, MINTED)).block_number == receipt["blockNumber"]
+
+
+async def test_a_reorg_deeper_than_the_confirmations_is_found_out_by_the_blocks_that_are_stored(
+    ground: Ground,
+) -> None:
+    gateway = await ground.open()
+    kept, lost = (await made(gateway))[0], (await made(gateway))[0]
+    ground.mint(kept)
+    ground.mine(CONFIRMATIONS)
+    before = await seen(gateway, kept, MINTED)
+    snapshot = ground.rpc("evm_snapshot")
+    ground.mint(lost)
+    for _ in range(CONFIRMATIONS + 4):
+        ground.mine()
+        await asyncio.sleep(0.05)  # each is read, and stored, by itself
+    await seen(gateway, lost, MINTED)
+    height = ground.head
+    ground.rpc("evm_revert", snapshot)
+    while ground.head <= height:
+        ground.mine()
+    await taken_back(gateway, lost)
+    ground.mint(lost)
+    ground.mine(CONFIRMATIONS)
+    assert (await seen(gateway, lost, MINTED)).block_number > height
+    assert (await gateway.get(kept.id)).mint == before
+
+
+async def test_another_chain_under_the_same_number_is_read_from_the_start(ground: Ground) -> None:
+    """As a development chain that was thrown away: no block is as it was."""
+    snapshot = ground.rpc("evm_snapshot")
+    ground.mine()
+    gateway = await ground.open(chain_start_block=ground.head)
+    song, _ = await made(gateway)
+    ground.mint(song)
+    ground.mine(CONFIRMATIONS + 2)
+    await seen(gateway, song, MINTED)
+    ground.rpc("evm_revert", snapshot)
+    ground.mine(CONFIRMATIONS + 10)
+    await taken_back(gateway, song)
+    ground.mint(song)
+    ground.mine(CONFIRMATIONS)
+    await seen(gateway, song, MINTED)
+
+
+async def test_a_node_that_drops_connections_delays_mints_and_loses_none(ground: Ground) -> None:
+    gateway = await ground.open()
+    songs = [(await made(gateway))[0] for _ in range(3)]
+    ground.node.cut_share = 0.15
+    ground.mint(songs[0])
+    await seen(gateway, songs[0], PENDING)
+    ground.node.down = True
+    ground.mint(songs[1])
+    ground.mine(CONFIRMATIONS)
+    ground.mint(songs[2])
+    asked = len(ground.node.asked)
+
+    async def asks_on() -> bool:
+        return len(ground.node.asked) > asked + 3
+
+    await eventually(asks_on)
+    assert (await gateway.http.get("/readyz")).status_code == 200  # all else works without a chain
+    ground.node.down = False
+    ground.mine(CONFIRMATIONS)
+    for song in songs:
+        await seen(gateway, song, MINTED)
+
+
+async def test_a_node_that_takes_short_ranges_only_is_read_without_a_gap(ground: Ground) -> None:
+    away = await ground.open(contract="", chain_rpc_url=None)
+    songs = [(await made(away))[0] for _ in range(3)]
+    start = ground.head
+    for song in songs:
+        ground.mine(40)
+        ground.mint(song)
+    ground.mine(CONFIRMATIONS)
+    ground.node.longest_range = 7
+    gateway = await ground.open(chain_start_block=start)
+    for song in songs:
+        await seen(gateway, song, MINTED)
+    ranges = ground.node.ranges()
+    assert max(map(len, ranges)) <= 7
+    assert set().union(*ranges) >= set(range(start, ground.head + 1))
+
+
+async def test_a_node_that_is_behind_is_waited_for(ground: Ground) -> None:
+    gateway = await ground.open()
+    confirmed, pending = (await made(gateway))[0], (await made(gateway))[0]
+    ground.mint(confirmed)
+    ground.mine(CONFIRMATIONS)
+    ground.mint(pending)
+    await seen(gateway, confirmed, MINTED)
+    await seen(gateway, pending, PENDING)
+    before, asked = await ground.next_block(), len(ground.node.asked)
+    ground.node.behind = CONFIRMATIONS + 2
+
+    async def asked_again() -> bool:
+        return len(ground.node.asked) > asked + 10
+
+    await eventually(asked_again)
+    assert (await gateway.get(confirmed.id)).mint.state == MINTED
+    assert (await gateway.get(pending.id)).mint.state == PENDING
+    assert await ground.next_block() == before
+    ground.node.behind = 0
+    ground.mine(CONFIRMATIONS)
+    await seen(gateway, pending, MINTED)
+
+
+async def test_a_node_of_another_chain_is_not_believed(ground: Ground) -> None:
+    gateway = await ground.open(chain_id=1)
+    song, _ = await made(gateway)
+    ground.mint(song)
+    ground.mine(CONFIRMATIONS)
+
+    async def was_asked() -> bool:
+        return len(ground.node.asked) > 5
+
+    await eventually(was_asked)
+    assert not (await gateway.get(song.id)).HasField("mint")
+    assert {method for method, _ in ground.node.asked} == {"eth_chainId"}
+
+
+async def test_a_restart_goes_on_where_reading_stopped(ground: Ground, pods: Mesh) -> None:
+    gateway = await ground.open()
+    first, second = (await made(gateway))[0], (await made(gateway))[0]
+    ground.mint(first)
+    ground.mine(CONFIRMATIONS)
+    await seen(gateway, first, MINTED)
+    stored = await ground.next_block()
+    await pods.stack.aclose()
+    ground.mint(second)
+    ground.mine(CONFIRMATIONS)
+    ground.node.answered.clear()
+    again = await ground.open()
+    await seen(again, second, MINTED)
+    assert min(one.start for one in ground.node.ranges()) == stored
+    assert await ground.next_block() > stored
+
+
+async def test_of_two_replicas_one_reads_and_the_other_takes_over(ground: Ground) -> None:
+    async with AsyncExitStack() as first_stack, chain_proxy(ground.node.target) as other_node:
+        reading = Mesh(ground.pods.music, ground.pods.lyrics, ground.pods.environment, first_stack)
+        first = await reading.open(**ground.settings)
+
+        async def reads() -> bool:
+            return bool(ground.node.asked)
+
+        await eventually(reads)
+        second = await ground.open(chain_rpc_url=other_node.url)
+        songs = [(await made(second))[0] for _ in range(2)]
+        ground.mint(songs[0])
+        ground.mine(CONFIRMATIONS)
+        await seen(first, songs[0], MINTED)
+        assert not other_node.asked
+        await first_stack.aclose()
+        ground.mint(songs[1])
+        ground.mine(CONFIRMATIONS)
+        await seen(second, songs[1], MINTED)
+        assert other_node.ranges()
+
+
+async def test_a_watcher_that_is_killed_at_any_question_loses_nothing(ground: Ground) -> None:
+    """It leaves its lease behind, as whoever is killed does; the next one has to wait for that."""
+    away = await ground.open(contract="", chain_rpc_url=None)
+    contract = Contract(31337, ground.songs.contract.address)
+    watch = Watch(contract, CONFIRMATIONS, 0.02)
+    start = ground.head
+    async with (
+        open_database(ground.pods.environment["database_url"], connections=2) as database,
+        open_chain(ground.node.url) as chain,
+    ):
+
+        def watcher() -> Watcher:
+            return Watcher(chain, Mints(database, contract, start_block=start, lease_s=0.05), watch)
+
+        for question in range(1, 12):
+            song, _ = await made(away)
+            ground.mint(song)
+            ground.mine(question % (CONFIRMATIONS + 1))
+            ground.node.asked.clear()
+            ground.node.hang_at = question
+            ground.node.hanging.clear()
+            killed = asyncio.create_task(watcher().read_on())
+            hanging = asyncio.create_task(ground.node.hanging.wait())
+            await asyncio.wait({killed, hanging}, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+            killed.cancel()
+            hanging.cancel()
+            await asyncio.gather(killed, hanging, return_exceptions=True)
+            ground.node.hang_at = 0
+        ground.mine(CONFIRMATIONS)
+        last = watcher()
+
+        async def all_are_minted() -> bool:
+            await last.read_on()
+            return len(await listed(away, minted=True)) == 11
+
+        await eventually(all_are_minted)

@@ -19,10 +19,10 @@ from deploy.local.postgres import Database
 from services.common.cid import digest_of_raw_cid, raw_cid, unixfs_cid
 from services.gateway.database import open_database
 from services.gateway.minting.cover import cover_png
-from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, Mesh, mesh, problem_of
+from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, Mesh, problem_of
 from tests.gateway.pods import LINES, Script
+from tests.gateway.saving import EIP712, PACKED, mint, mintable, pinned, real_signer, save, signed_mesh
 from tests.signer.attested import CONTRACT, STRANGER
-from tests.signer.process import SignerProcess, write_files
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,70 +33,16 @@ PERMIT_LIFETIME_S = 2
 async def signed(
     new_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Mesh]:
-    """Pods beside a real signer whose permits are good for two seconds, for the development chain."""
+    """Permits are good for two seconds."""
     folder, database = tmp_path_factory.mktemp("saving"), new_database()
-    settings = write_files(folder) | {
-        "SIGNER_DATABASE_URL": database.signer_dsn,
-        "SIGNER_PERMIT_LIFETIME_S": str(PERMIT_LIFETIME_S),
-    }
-    abi = folder / "SongNFT.json"
-    abi.write_text(json.dumps({"abi": [function(inputs) for inputs in (PACKED, EIP712)]}))
-    process = SignerProcess(settings, folder / "signer.log")
-    await asyncio.to_thread(process.start)
-    try:
-        async with mesh(database, folder) as opened:
-            environment = {
-                **opened.environment,
-                "signer_target": f"127.0.0.1:{process.port}",
-                "contract_abi_file": abi,
-            }
-            yield Mesh(opened.music, opened.lyrics, environment, opened.stack)
-    finally:
-        process.kill()
-
-
-PACKED = ("string", "bytes32", "bytes")
-EIP712 = ("address", "bytes32", "bytes32", "uint256", "bytes")
-
-
-def function(inputs: tuple[str, ...]) -> dict[str, object]:
-    """As the compiler writes it."""
-    named = [{"name": f"a{n}", "type": kind, "internalType": kind} for n, kind in enumerate(inputs)]
-    return {
-        "type": "function",
-        "name": "mint",
-        "inputs": named,
-        "outputs": [],
-        "stateMutability": "nonpayable",
-    }
+    with real_signer(database, folder, permit_lifetime_s=PERMIT_LIFETIME_S) as signer:
+        async with signed_mesh(database, folder, signer) as opened:
+            yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(signed: Mesh) -> Gateway:
     return await signed.open()
-
-
-async def mintable(gateway: Gateway, **fields: object) -> pb.Song:
-    song = await gateway.create(**{"creator_address": CREATOR, "instrumental": False} | fields)
-    return await gateway.ended(song.id)
-
-
-async def save(
-    gateway: Gateway, song: pb.Song, format_: int = pb.PERMIT_FORMAT_EIP712
-) -> pb.SaveSongResponse:
-    request = pb.SaveSongRequest(song_id=song.id)
-    request.format = format_  # an enum's number
-    return await gateway.grpc.SaveSong(request, timeout=CALL_S)
-
-
-async def mint(gateway: Gateway, song: pb.Song) -> pb.GetMintResponse:
-    return await gateway.grpc.GetMint(pb.GetMintRequest(song_id=song.id), timeout=CALL_S)
-
-
-async def pinned(gateway: Gateway, uri: str) -> bytes:
-    answer = await gateway.http.get(uri.replace("ipfs://", "/ipfs/"))
-    assert answer.status_code == 200
-    return answer.content
 
 
 async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway: Gateway) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database
 from services.common.errors import ServiceError
+from services.gateway.administration import Administration
 from services.gateway.database import open_database
 from tests.gateway.chain_proxy import served
 from tests.gateway.mesh import CALL_S, NOBODY, Gateway, Mesh, eventually
@@ -263,3 +265,22 @@ async def test_the_files_of_a_deleted_song_are_taken_away_there_too(
         return song.audio.cid not in node.pinned and song.audio.cid not in server.cids()
 
     await eventually(are_gone)
+
+
+async def test_the_files_of_a_song_that_is_taken_down_are_not_kept_there_until_it_is_restored(
+    signed: Mesh, maker: Gateway, kubo: Any
+) -> None:
+    node, url = kubo
+    gateway = await signed.open(kubo_url=url, workers=0, pin_poll_s=0.05)
+    saved = (await save(gateway, await mintable(maker))).song
+    async with open_database(signed.environment["database_url"], connections=1) as database:
+        assert await Administration(database).take_down(UUID(saved.id), "a voice that is not theirs")
+
+        async def are_gone() -> bool:
+            state = (await gateway.get(saved.id)).save.pin_state
+            return not node.pinned and state == pb.PIN_STATE_UNSPECIFIED
+
+        await eventually(are_gone)
+        assert await Administration(database).restore(UUID(saved.id))
+    await state_is(gateway, saved, PINNED)
+    assert sorted(node.pinned) == cids_of(saved)

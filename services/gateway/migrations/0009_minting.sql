@@ -44,7 +44,7 @@ CREATE TABLE remote_pins (
     cid         text NOT NULL,
     place       text NOT NULL,
     song_id     uuid NOT NULL REFERENCES songs (id),
-    -- UNWANTED: to be taken away there, then here
+    -- UNWANTED: to be taken away there
     state       text NOT NULL DEFAULT 'QUEUED'
                 CHECK (state IN ('FAILED', 'QUEUED', 'PINNING', 'PINNED', 'UNWANTED')),
     -- under which the place knows it; '': it has not taken it yet
@@ -59,9 +59,15 @@ CREATE TABLE remote_pins (
 CREATE INDEX remote_pins_due ON remote_pins (look_at) WHERE look_at < 'infinity';
 CREATE INDEX remote_pins_of ON remote_pins (song_id);
 
-CREATE FUNCTION unpin_elsewhere() RETURNS trigger LANGUAGE plpgsql AS $$
+-- What is deleted is taken away elsewhere too; so is what is withheld (0010), until it is no more.
+CREATE FUNCTION pin_elsewhere_alike() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE remote_pins SET state = 'UNWANTED', look_at = now() WHERE cid = OLD.cid;
+    IF TG_OP = 'UPDATE' AND NOT NEW.withheld THEN
+        UPDATE remote_pins SET state = 'QUEUED', request_id = '', looks = 0, look_at = now()
+        WHERE cid = OLD.cid AND state = 'UNWANTED';
+    ELSE
+        UPDATE remote_pins SET state = 'UNWANTED', looks = 0, look_at = now() WHERE cid = OLD.cid;
+    END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER pins_gone AFTER DELETE ON pins FOR EACH ROW EXECUTE FUNCTION unpin_elsewhere();
+CREATE TRIGGER pins_changed AFTER UPDATE OR DELETE ON pins FOR EACH ROW EXECUTE FUNCTION pin_elsewhere_alike();

@@ -70,7 +70,7 @@ class Keeper:
         try:
             if pin.state == UNWANTED:
                 await place.unpin(pin.cid, pin.request_id)
-                await self._pins.forget(pin)
+                await self._pins.gone(pin)
                 return
             if pin.request_id and pin.state != PinState.FAILED:
                 held = await place.look(pin.cid, pin.request_id)

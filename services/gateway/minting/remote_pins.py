@@ -13,13 +13,13 @@ from services.gateway.models import PinState
 
 # Whoever sees to a pin has this long, before another does.
 LEASE_S = 120.0
-# Not wanted any more: to be taken away there, then here.
+# Deleted or withheld: to be taken away there.
 UNWANTED = "UNWANTED"
 
 _COLUMNS = "r.cid, r.place, r.song_id, r.state, r.request_id, r.looks"
 _SONG_STATE = (
-    "(SELECT state FROM remote_pins WHERE song_id = $1 AND state <> 'UNWANTED'"
-    " ORDER BY array_position($2::text[], state) LIMIT 1)"
+    "coalesce((SELECT state FROM remote_pins WHERE song_id = $1 AND state <> 'UNWANTED'"
+    " ORDER BY array_position($2::text[], state) LIMIT 1), '')"
 )
 
 
@@ -50,6 +50,7 @@ class RemotePins:
         await self._database.value(
             "INSERT INTO remote_pins (cid, place, song_id, look_at)"
             " SELECT cid, $3, $1, now() + make_interval(secs => $4) FROM pins WHERE cid = ANY ($2)"
+            " AND NOT withheld"
             " ON CONFLICT DO NOTHING",
             song_id, list(cids), place, LEASE_S,
         )  # fmt: skip
@@ -67,7 +68,7 @@ class RemotePins:
             " SELECT cid, place, s.id FROM songs s"
             " CROSS JOIN LATERAL unnest(ARRAY[s.audio_cid, s.metadata_cid, s.image_cid]) AS cid"
             " JOIN pins USING (cid) CROSS JOIN unnest($1::text[]) AS place"
-            " WHERE s.metadata_cid <> '' AND s.deleted_at IS NULL ON CONFLICT DO NOTHING",
+            " WHERE s.metadata_cid <> '' AND s.deleted_at IS NULL AND NOT withheld ON CONFLICT DO NOTHING",
             list(places),
         )
 
@@ -88,8 +89,7 @@ class RemotePins:
     async def note(self, pin: RemotePin, held: Held, look_in_s: float | None) -> None:
         """Writes what the place makes of it, and when to look again (None: never)."""
         async with self._database.transaction() as transaction:
-            # The files of a song are seen to at the same time: who writes last has to see all the others.
-            await transaction.value("SELECT id FROM songs WHERE id = $1 FOR UPDATE", pin.song_id)
+            await self._lock_song(transaction, pin)
             await transaction.value(
                 "UPDATE remote_pins SET request_id = $4, message = $5,"
                 "  looks = CASE WHEN state = $3 THEN looks + 1 ELSE 1 END,"
@@ -99,11 +99,7 @@ class RemotePins:
                 " WHERE cid = $1 AND place = $2",
                 pin.cid, pin.place, held.state.value, held.request_id, held.message, look_in_s,
             )  # fmt: skip
-            await transaction.value(
-                f"UPDATE songs SET pin_state = {_SONG_STATE}, revision = revision + 1"
-                f" WHERE id = $1 AND pin_state <> {_SONG_STATE}",
-                pin.song_id, list(PinState),
-            )  # fmt: skip
+            await self._tell_song(transaction, pin)
 
     async def put_off(self, pin: RemotePin, why: str, look_in_s: float) -> None:
         """Notes that the place could not be asked."""
@@ -113,8 +109,29 @@ class RemotePins:
             pin.cid, pin.place, why, look_in_s,
         )  # fmt: skip
 
-    async def forget(self, pin: RemotePin) -> None:
-        """Takes out what is unwanted and gone there."""
-        await self._database.value(
-            "DELETE FROM remote_pins WHERE cid = $1 AND place = $2 AND state = 'UNWANTED'", pin.cid, pin.place
-        )
+    async def gone(self, pin: RemotePin) -> None:
+        """Notes that what is unwanted is not there any more. What is only withheld may be wanted again."""
+        async with self._database.transaction() as transaction:
+            await self._lock_song(transaction, pin)
+            await transaction.value(
+                "UPDATE remote_pins SET request_id = '', look_at = 'infinity'"
+                " WHERE cid = $1 AND place = $2 AND state = 'UNWANTED'",
+                pin.cid, pin.place,
+            )  # fmt: skip
+            await transaction.value(
+                "DELETE FROM remote_pins r WHERE cid = $1 AND place = $2 AND state = 'UNWANTED'"
+                " AND NOT EXISTS (SELECT FROM pins WHERE cid = r.cid)",
+                pin.cid, pin.place,
+            )  # fmt: skip
+            await self._tell_song(transaction, pin)
+
+    async def _lock_song(self, transaction: Database, pin: RemotePin) -> None:
+        """The files of a song are seen to at the same time: who writes last has to see all the others."""
+        await transaction.value("SELECT id FROM songs WHERE id = $1 FOR UPDATE", pin.song_id)
+
+    async def _tell_song(self, transaction: Database, pin: RemotePin) -> None:
+        await transaction.value(
+            f"UPDATE songs SET pin_state = {_SONG_STATE}, revision = revision + 1"
+            f" WHERE id = $1 AND pin_state <> {_SONG_STATE}",
+            pin.song_id, list(PinState),
+        )  # fmt: skip

@@ -55,6 +55,11 @@ async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway
     assert (document["name"], document["image"]) == ("Rain", saved.image_uri)
     assert document["animation_url"] == f"ipfs://{song.audio.cid}"
     assert document["audio_hash"] == f"0x{song.audio.sha256}"
+    assert [a for a in document["attributes"] if "display_type" in a] == [
+        {"trait_type": "BPM", "display_type": "number", "value": 84},
+        {"trait_type": "Seed", "display_type": "number", "value": 7},
+    ]
+    assert "external_url" not in document  # nobody else could open it
     assert {a["trait_type"]: a["value"] for a in document["attributes"]} == {
         "Genre": "jazz hop",
         "Mood": "calm",
@@ -67,6 +72,15 @@ async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway
     assert document["lyrics"] == "[verse]\n" + "\n".join(LINES)
     assert document["provenance"]["payloadType"] == "application/vnd.in-toto+json"
     assert document["prompt"] == song.prompt
+
+
+async def test_a_gateway_that_everyone_can_reach_is_named_for_listening(
+    signed: Mesh, gateway: Gateway
+) -> None:
+    public = await signed.open(public_url="https://songs.example/", workers=0)
+    song = await mintable(gateway)
+    document = json.loads(await pinned(gateway, (await save(public, song)).song.save.metadata_uri))
+    assert document["external_url"] == f"https://songs.example/ipfs/{song.audio.cid}"
 
 
 async def test_an_edit_of_an_edit_is_saved_with_its_whole_chain(signed: Mesh, gateway: Gateway) -> None:

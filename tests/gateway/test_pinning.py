@@ -7,6 +7,7 @@ from uuid import UUID
 
 import grpc
 import pytest
+from pydantic import ValidationError
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database
@@ -284,3 +285,9 @@ async def test_the_files_of_a_song_that_is_taken_down_are_not_kept_there_until_i
         assert await Administration(database).restore(UUID(saved.id))
     await state_is(gateway, saved, PINNED)
     assert sorted(node.pinned) == cids_of(saved)
+
+
+@pytest.mark.parametrize("half", [{"pinning_url": "https://pins.example"}, {"pinning_token": TOKEN}])
+async def test_half_a_pinning_service_stops_the_start(signed: Mesh, half: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="pinning_url and pinning_token go together"):
+        await signed.open(**half)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from pydantic import ValidationError
 from web3 import HTTPProvider, Web3
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
@@ -386,3 +387,18 @@ async def test_a_watcher_that_is_killed_at_any_question_loses_nothing(ground: Gr
             return len(await listed(away, minted=True)) == 11
 
         await eventually(all_are_minted)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"chain_rpc_url": None}, "contract needs chain_rpc_url"),
+        ({"contract": "0x1234"}, "is not an Ethereum address"),
+        ({"chain_id": 2**32}, "below 4294967296"),
+    ],
+)
+async def test_a_watch_that_cannot_work_stops_the_start(
+    ground: Ground, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValidationError, match=words):
+        await ground.open(**given)

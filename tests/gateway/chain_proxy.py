@@ -24,8 +24,11 @@ class ChainProxy:
     longest_range: int | None = None
     # It has so many blocks less than anvil.
     behind: int = 0
-    # Requests from this one on, counted from 1, wait for ever; 0: none.
+    # Requests from this one on, counted from 1, wait for `go_on`; 0: none.
     hang_at: int = 0
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    # Abandoned ones too, as nodes keep them; anvil does not.
+    _blocks: dict[str, Any] = field(default_factory=dict)
     _drawn: Random = field(default_factory=lambda: Random(7))
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     # (method, parameters) of all that was asked, and of all that was answered.
@@ -47,7 +50,7 @@ class ChainProxy:
             return web.Response()
         if self.hang_at and len(self.asked) >= self.hang_at:
             self.hanging.set()
-            await asyncio.Event().wait()
+            await self.go_on.wait()
         answer = await self._answer(question, method, params)
         body = json.dumps(answer).encode()
         if self._drawn.random() < self.cut_share:
@@ -71,7 +74,12 @@ class ChainProxy:
                 question = {**question, "params": [hex(head), params[1]]}
             elif int(params[0], 16) > head:
                 return {"jsonrpc": "2.0", "id": 1, "result": None}
-        return await self._post(question)
+        answer = await self._post(question)
+        if method.startswith("eth_getBlockBy") and answer.get("result"):
+            self._blocks[answer["result"]["hash"]] = answer
+        elif method == "eth_getBlockByHash":
+            answer = self._blocks.get(params[0], answer)
+        return answer
 
     async def _ask(self, method: str, *params: object) -> Any:
         return await self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)})

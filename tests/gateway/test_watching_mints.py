@@ -15,7 +15,7 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local import chain as local_chain
 from deploy.local.chain import Chain
 from deploy.local.contract import deploy_song_nft, development_accounts, grant_roles
-from services.gateway.chain import open_chain
+from services.gateway.chain import ChainUnavailable, open_chain
 from services.gateway.database import open_database
 from services.gateway.minting.mints import Contract, Mints
 from services.gateway.minting.watcher import Watch, Watcher
@@ -44,7 +44,7 @@ class Ground:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def rpc(self, method: str, *params: object) -> Any:
-        answer = self.songs.w3.provider.make_request(method, list(params))  # type: ignore[arg-type]
+        answer = self.songs.w3.provider.make_request(method, list(params))
         assert "error" not in answer, answer
         return answer["result"]
 
@@ -349,6 +349,41 @@ async def test_of_two_replicas_one_reads_and_the_other_takes_over(ground: Ground
         ground.mine(CONFIRMATIONS)
         await seen(second, songs[1], MINTED)
         assert other_node.ranges()
+
+
+async def test_a_reorg_in_the_middle_of_a_reading_leaves_no_token_that_is_not_there(ground: Ground) -> None:
+    """Whatever is read counts at once here: a false token would stay."""
+    away = await ground.open(contract="", chain_rpc_url=None)
+    contract, node = Contract(31337, ground.songs.contract.address), ground.node
+    async with (
+        open_database(ground.pods.environment["database_url"], connections=2) as database,
+        open_chain(node.url) as chain,
+    ):
+        mints = Mints(database, contract, start_block=ground.head, lease_s=5.0)
+        for question in range(1, 10):
+            song, _ = await made(away)
+            watcher = Watcher(chain, mints, Watch(contract, 0, 0.02))
+            snapshot = ground.rpc("evm_snapshot")
+            ground.mint(song)
+            node.asked.clear()
+            node.hang_at = question
+            node.hanging.clear()
+            node.go_on.clear()
+            reading = asyncio.create_task(watcher.read_on())
+            hanging = asyncio.create_task(node.hanging.wait())
+            await asyncio.wait({reading, hanging}, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+            hanging.cancel()
+            ground.rpc("evm_revert", snapshot)
+            ground.mine(2)
+            node.hang_at = 0
+            node.go_on.set()
+            (outcome,) = await asyncio.gather(reading, return_exceptions=True)
+            assert outcome is None or isinstance(outcome, ChainUnavailable)
+            await watcher.read_on()
+            assert not (await away.get(song.id)).HasField("mint"), question
+            ground.mint(song)
+            await watcher.read_on()
+            assert (await away.get(song.id)).mint.state == MINTED
 
 
 async def test_a_watcher_that_is_killed_at_any_question_loses_nothing(ground: Ground) -> None:

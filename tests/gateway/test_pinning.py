@@ -14,6 +14,7 @@ from deploy.local.postgres import Database
 from services.common.errors import ServiceError
 from services.gateway.administration import Administration
 from services.gateway.database import open_database
+from services.gateway.minting import pinning
 from tests.gateway.chain_proxy import served
 from tests.gateway.mesh import CALL_S, NOBODY, Gateway, Mesh, eventually
 from tests.gateway.pin_servers import TOKEN, Kubo, PinningServer
@@ -139,6 +140,17 @@ async def test_a_node_that_refuses_is_told_apart_and_the_save_can_be_repeated(
 
     await eventually(has_them)  # without being asked again
     assert (await save(gateway, song)).song.save.pin_state == PINNED
+
+
+async def test_a_node_that_is_too_slow_is_not_waited_for(
+    signed: Mesh, maker: Gateway, kubo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, url = kubo
+    node.slow_s = 5.0
+    monkeypatch.setattr(pinning, "TIMEOUT_S", 0.2)
+    gateway = await signed.open(kubo_url=url, workers=0)
+    error = await refusal(gateway, await mintable(maker))
+    assert (error.reason, "no answer within" in error.message) == ("PINNING_UNAVAILABLE", True)
 
 
 async def test_a_service_is_asked_before_the_permit_and_followed_behind_it(

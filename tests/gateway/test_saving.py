@@ -133,6 +133,10 @@ async def test_only_what_is_pinned_is_served_and_nothing_in_it_may_run(gateway: 
         assert answer.headers["access-control-allow-origin"] == "*"
     part = await gateway.http.get(path, headers={"Range": "bytes=5-9"})
     assert (part.status_code, part.content) == (206, audio.content[5:10])
+    head = await gateway.http.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(song.audio.bytes)
+    assert "immutable" in head.headers["cache-control"]
     known = await gateway.http.get(path, headers={"If-None-Match": f'"{song.audio.cid}"'})
     assert known.status_code == 304
 

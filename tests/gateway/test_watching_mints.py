@@ -1,113 +1,19 @@
-"""Songs show their tokens: on a real chain, through reorgs, failing nodes, kills and changes of replica."""
+"""Songs show their tokens: on a real chain, with failing nodes, kills and changes of replica."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from eth_account import Account
 from pydantic import ValidationError
-from web3 import HTTPProvider, Web3
 
-from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from deploy.local import chain as local_chain
-from deploy.local.chain import Chain
-from deploy.local.contract import deploy_song_nft, development_accounts, grant_roles
-from services.gateway.chain import ChainUnavailable, open_chain
+from services.gateway.chain import open_chain
 from services.gateway.database import open_database
 from services.gateway.minting.mints import Contract, Mints
 from services.gateway.minting.watcher import Watch, Watcher
-from tests.contracts.songs import Songs, at
-from tests.gateway.chain_proxy import ChainProxy, chain_proxy
-from tests.gateway.mesh import CALL_S, Gateway, Mesh, eventually, made
-
-CONFIRMATIONS = 3
-PENDING, MINTED = pb.MINT_STATE_PENDING, pb.MINT_STATE_MINTED
-
-
-@pytest.fixture(scope="module")
-def own_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """One that these tests may turn back and run ahead of the clock."""
-    with local_chain.start(tmp_path_factory.mktemp("watched")) as node:
-        yield node
-
-
-@dataclass
-class Ground:
-    """A contract of its own on the chain, a node that a test leads, and gateways that watch through it."""
-
-    pods: Mesh
-    songs: Songs
-    node: ChainProxy
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def rpc(self, method: str, *params: object) -> Any:
-        answer = self.songs.w3.provider.make_request(method, list(params))
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def mine(self, blocks: int = 1) -> None:
-        self.rpc("anvil_mine", hex(blocks))
-
-    @property
-    def head(self) -> int:
-        return int(self.songs.w3.eth.block_number)
-
-    async def open(self, **settings: Any) -> Gateway:
-        return await self.pods.open(**self.settings | settings)
-
-    def mint(self, song: pb.Song) -> Any:
-        """The receipt of the song's mint."""
-        return self.songs.send(self.songs.mint_signed(self.songs.permit(bytes.fromhex(song.audio.sha256))))
-
-    async def next_block(self) -> int:
-        async with open_database(self.pods.environment["database_url"], connections=1) as database:
-            return int(await database.value("SELECT next_block FROM chain_watches") or 0)
-
-
-@pytest.fixture
-async def ground(pods: Mesh, own_chain: Chain) -> AsyncIterator[Ground]:
-    signer, packed_signer = Account.create(), Account.create()
-    admin, creator, stranger = development_accounts(own_chain.rpc_url)[:3]
-    address = deploy_song_nft(own_chain.rpc_url, admin)
-    grant_roles(own_chain.rpc_url, admin, address, {"EIP712_SIGNER_ROLE": [signer.address]})
-    w3 = Web3(HTTPProvider(own_chain.rpc_url))
-    songs = Songs(w3, at(w3, address), admin, creator, stranger, signer, packed_signer)
-    async with chain_proxy(own_chain.rpc_url) as node:
-        settings = {
-            "chain_rpc_url": node.url,
-            "contract": address,
-            "chain_confirmations": CONFIRMATIONS,
-            "chain_poll_s": 0.02,
-            "lease_s": 1.0,
-        }
-        yield Ground(pods, songs, node, settings)
-        # Before the node is gone: whoever asks it is told off in the log.
-        await pods.stack.aclose()
-
-
-async def seen(gateway: Gateway, song: pb.Song, state: int) -> pb.SongMint:
-    """The song's token, once it is in this state."""
-
-    async def is_seen() -> bool:
-        return (await gateway.get(song.id)).mint.state == state
-
-    await eventually(is_seen, within_s=20)
-    return (await gateway.get(song.id)).mint
-
-
-async def taken_back(gateway: Gateway, song: pb.Song) -> None:
-    async def is_gone() -> bool:
-        return not (await gateway.get(song.id)).HasField("mint")
-
-    await eventually(is_gone, within_s=20)
-
-
-async def listed(gateway: Gateway, **filters: Any) -> set[str]:
-    answer = await gateway.grpc.ListSongs(pb.ListSongsRequest(**filters), timeout=CALL_S)
-    return {song.id for song in answer.songs}
+from tests.gateway.chain_proxy import chain_proxy
+from tests.gateway.ground import CONFIRMATIONS, MINTED, PENDING, Ground, listed, seen
+from tests.gateway.mesh import Mesh, eventually, made
 
 
 async def test_a_mint_is_seen_at_once_and_counts_after_the_confirmations(ground: Ground) -> None:
@@ -146,93 +52,6 @@ async def test_tokens_of_others_are_passed_over(ground: Ground) -> None:
     ground.mine(CONFIRMATIONS)
     await seen(gateway, song, MINTED)
     assert await listed(gateway, minted=True) == {song.id}
-
-
-async def test_a_mint_that_a_reorg_drops_is_taken_back_and_seen_again_in_its_new_block(
-    ground: Ground,
-) -> None:
-    gateway = await ground.open()
-    song, _ = await made(gateway)
-    snapshot = ground.rpc("evm_snapshot")
-    ground.mint(song)
-    first = await seen(gateway, song, PENDING)
-    ground.rpc("evm_revert", snapshot)
-    ground.mine(2)
-    await taken_back(gateway, song)
-    ground.mint(song)
-    again = await seen(gateway, song, PENDING)
-    assert again.block_number == first.block_number + 2
-    ground.mine(CONFIRMATIONS)
-    mint = await seen(gateway, song, MINTED)
-    assert mint.block_number == again.block_number
-
-
-async def test_a_mint_that_a_reorg_moves_while_it_confirms_is_counted_from_its_new_block(
-    ground: Ground,
-) -> None:
-    gateway = await ground.open()
-    song, _ = await made(gateway)
-    snapshot = ground.rpc("evm_snapshot")
-    ground.mint(song)
-    ground.mine(CONFIRMATIONS - 1)
-    first = await seen(gateway, song, PENDING)
-    ground.node.down = True  # it sees nothing of what lies between
-    ground.rpc("evm_revert", snapshot)
-    ground.mine(CONFIRMATIONS)
-    receipt = ground.mint(song)
-    ground.node.down = False
-    ground.mine(CONFIRMATIONS - 1)
-
-    async def has_moved() -> bool:
-        return (await gateway.get(song.id)).mint.block_number == receipt["blockNumber"]
-
-    await eventually(has_moved)
-    assert receipt["blockNumber"] != first.block_number
-    assert (await gateway.get(song.id)).mint.state == PENDING
-    ground.mine()
-    assert (await seen(gateway, song, MINTED)).block_number == receipt["blockNumber"]
-
-
-async def test_a_reorg_deeper_than_the_confirmations_is_found_out_by_the_blocks_that_are_stored(
-    ground: Ground,
-) -> None:
-    gateway = await ground.open()
-    kept, lost = (await made(gateway))[0], (await made(gateway))[0]
-    ground.mint(kept)
-    ground.mine(CONFIRMATIONS)
-    before = await seen(gateway, kept, MINTED)
-    snapshot = ground.rpc("evm_snapshot")
-    ground.mint(lost)
-    for _ in range(CONFIRMATIONS + 4):
-        ground.mine()
-        await asyncio.sleep(0.05)  # each is read, and stored, by itself
-    await seen(gateway, lost, MINTED)
-    height = ground.head
-    ground.rpc("evm_revert", snapshot)
-    while ground.head <= height:
-        ground.mine()
-    await taken_back(gateway, lost)
-    ground.mint(lost)
-    ground.mine(CONFIRMATIONS)
-    assert (await seen(gateway, lost, MINTED)).block_number > height
-    assert (await gateway.get(kept.id)).mint == before
-
-
-async def test_another_chain_under_the_same_number_is_read_from_the_start(ground: Ground) -> None:
-    """As a development chain that was thrown away: no block is as it was."""
-    snapshot = ground.rpc("evm_snapshot")
-    ground.mine()
-    gateway = await ground.open(chain_start_block=ground.head)
-    song, _ = await made(gateway)
-    ground.mint(song)
-    ground.mine(CONFIRMATIONS + 2)
-    await seen(gateway, song, MINTED)
-    ground.rpc("evm_revert", snapshot)
-    ground.mine(CONFIRMATIONS + 10)
-    await taken_back(gateway, song)
-    ground.mint(song)
-    ground.mine(CONFIRMATIONS)
-    await seen(gateway, song, MINTED)
 
 
 async def test_a_node_that_drops_connections_delays_mints_and_loses_none(ground: Ground) -> None:
@@ -349,41 +168,6 @@ async def test_of_two_replicas_one_reads_and_the_other_takes_over(ground: Ground
         ground.mine(CONFIRMATIONS)
         await seen(second, songs[1], MINTED)
         assert other_node.ranges()
-
-
-async def test_a_reorg_in_the_middle_of_a_reading_leaves_no_token_that_is_not_there(ground: Ground) -> None:
-    """Whatever is read counts at once here: a false token would stay."""
-    away = await ground.open(contract="", chain_rpc_url=None)
-    contract, node = Contract(31337, ground.songs.contract.address), ground.node
-    async with (
-        open_database(ground.pods.environment["database_url"], connections=2) as database,
-        open_chain(node.url) as chain,
-    ):
-        mints = Mints(database, contract, start_block=ground.head, lease_s=5.0)
-        for question in range(1, 10):
-            song, _ = await made(away)
-            watcher = Watcher(chain, mints, Watch(contract, 0, 0.02))
-            snapshot = ground.rpc("evm_snapshot")
-            ground.mint(song)
-            node.asked.clear()
-            node.hang_at = question
-            node.hanging.clear()
-            node.go_on.clear()
-            reading = asyncio.create_task(watcher.read_on())
-            hanging = asyncio.create_task(node.hanging.wait())
-            await asyncio.wait({reading, hanging}, return_when=asyncio.FIRST_COMPLETED, timeout=5)
-            hanging.cancel()
-            ground.rpc("evm_revert", snapshot)
-            ground.mine(2)
-            node.hang_at = 0
-            node.go_on.set()
-            (outcome,) = await asyncio.gather(reading, return_exceptions=True)
-            assert outcome is None or isinstance(outcome, ChainUnavailable)
-            await watcher.read_on()
-            assert not (await away.get(song.id)).HasField("mint"), question
-            ground.mint(song)
-            await watcher.read_on()
-            assert (await away.get(song.id)).mint.state == MINTED
 
 
 async def test_a_watcher_that_is_killed_at_any_question_loses_nothing(ground: Ground) -> None:

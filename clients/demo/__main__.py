@@ -73,6 +73,7 @@ def _summarise(outcome: Outcome, screen: Screen) -> None:
             ("PCM sha256", song.audio.pcm_sha256),
             ("token", f"0x{song.audio.sha256} (the file's sha256), owned by {minted.owner}"),
             ("tokenURI", minted.token_uri),
+            ("the gateway says", f"MINTED in block {song.mint.block_number}"),
             ("transaction", f"{minted.transaction}, {minted.gas_used:,} gas"),
         ]
     )

@@ -16,6 +16,10 @@ from clients.demo.order import Order
 from clients.demo.screen import Screen
 from clients.demo.wallet import Minted, Wallet
 
+# The gateway asks the chain twice a second.
+WATCHER_PATIENCE_S = 15.0
+POLL_S = 0.1
+
 
 @dataclass(frozen=True)
 class Mesh:
@@ -66,7 +70,8 @@ async def travel(order: Order, mesh: Mesh, screen: Screen) -> Outcome:
             minted = await wallet.mint(mint)
             screen.line(f"minted in {minted.transaction}")
             await asyncio.to_thread(_compare, heard.file.path, saved.song, mint, minted, wallet.address)
-            return Outcome(saved.song, heard, made_s, minted)
+            song = await _told_by_the_chain(artist, saved.song)
+            return Outcome(song, heard, made_s, minted)
     finally:
         await wallet.close()
 
@@ -114,6 +119,18 @@ async def _make(order: Order, artist: AsyncClient, address: str, screen: Screen)
     if song.HasField("lyrics"):
         screen.lyrics(song)
     return song, Heard(file, first_audio_s), time.monotonic() - asked_at
+
+
+async def _told_by_the_chain(artist: AsyncClient, song: Song) -> Song:
+    """The song as the gateway shows it once it has read of its token."""
+    for _ in range(round(WATCHER_PATIENCE_S / POLL_S)):
+        song = await artist.get(song.id)
+        if song.mint.state == pb.MINT_STATE_MINTED:
+            break
+        await asyncio.sleep(POLL_S)
+    else:
+        raise JourneyFailed("the gateway does not see the token on the chain")
+    return song
 
 
 def _compare(path: Path, song: Song, mint: pb.GetMintResponse, minted: Minted, address: str) -> None:

@@ -282,6 +282,12 @@ class Stack:
                 **{f"{name.upper()}_TARGET": f"{LOOPBACK}:{port}" for name, port in ports.items()},
                 "OBJECTS_URL": self.folder.objects.as_uri(),
                 "CONTRACT_ABI_FILE": ARTIFACT,
+                "CHAIN_RPC_URL": self.rpc_url,
+                "CHAIN_ID": self.chain_id,
+                "CONTRACT": self.contract,
+                # anvil makes a block for each transaction, and none on its own: a mint has nothing on top.
+                "CHAIN_CONFIRMATIONS": 0,
+                "CHAIN_POLL_S": 0.5,
                 "PUBLIC_URL": self.gateway_url,
                 # One machine, no network between: a gateway that was killed gives its songs back soon.
                 "LEASE_S": 10,

@@ -56,6 +56,8 @@ def song_message(song: Song, place: Place | None = None) -> pb.Song:
         message.music.CopyFrom(_music(song))
     if song.saved_at is not None:
         message.save.CopyFrom(_save(song))
+    if song.mint_state:
+        message.mint.CopyFrom(_mint(song))
     return message
 
 
@@ -85,6 +87,20 @@ def _save(song: Song) -> pb.SongSave:
         metadata_uri=ipfs_uri(song.metadata_cid),
         image_uri=ipfs_uri(song.image_cid),
         save_time=timestamp(song.saved_at),
+        pin_state=pb.PinState.Value(f"PIN_STATE_{song.pin_state or 'UNSPECIFIED'}"),
+    )
+
+
+def _mint(song: Song) -> pb.SongMint:
+    return pb.SongMint(
+        state=pb.MintState.Value(f"MINT_STATE_{song.mint_state}"),
+        chain_id=song.mint_chain_id,
+        contract=song.mint_contract,
+        token_id=f"0x{(song.audio_sha256 or b'').hex()}",
+        owner=song.mint_owner,
+        transaction=f"0x{(song.mint_transaction or b'').hex()}",
+        block_number=song.mint_block,
+        mint_time=timestamp(song.minted_at),
     )
 
 

@@ -36,3 +36,16 @@ SWEPT = Counter("acesteps_gateway_objects_swept_total", "Objects that nothing na
 DELIVERIES = Counter(
     "acesteps_gateway_webhook_deliveries_total", "Attempts at webhooks ended here, by outcome.", ("outcome",)
 )
+MINTS = Counter(
+    "acesteps_gateway_mints_total",
+    "Songs whose token was seen here: pending, minted, or taken back by the chain.",
+    ("state",),
+)
+CHAIN_LAG = Gauge("acesteps_gateway_chain_lag_blocks", "Confirmed blocks that this replica has yet to read.")
+CHAIN_READ_AT = Gauge(
+    "acesteps_gateway_chain_read_timestamp_seconds",
+    "When this replica last had read all there was of the chain.",
+)
+PINS = Counter(
+    "acesteps_gateway_remote_pins_total", "Answers of other places that pin, by state.", ("place", "state")
+)

@@ -44,6 +44,21 @@ class PermitFormat(StrEnum):
     PACKED = "PACKED"
 
 
+class PinState(StrEnum):
+    """What a place besides the gateway's own store makes of a file, from the worst on."""
+
+    FAILED = "FAILED"
+    QUEUED = "QUEUED"
+    PINNING = "PINNING"
+    PINNED = "PINNED"
+
+
+class MintState(StrEnum):
+    # in a block that the chain may still take back
+    PENDING = "PENDING"
+    MINTED = "MINTED"
+
+
 class Scope(StrEnum):
     """What an API key may do."""
 
@@ -213,6 +228,16 @@ class Song:
     permit_deadline: datetime | None
     chain_id: int
     contract: str
+    # "" where nothing else than the gateway's own store pins
+    pin_state: PinState | str
+    # "" until the chain tells of the token
+    mint_state: MintState | str
+    mint_chain_id: int
+    mint_contract: str
+    mint_owner: str
+    mint_transaction: bytes | None
+    mint_block: int
+    minted_at: datetime | None
 
 
 @dataclass(frozen=True)

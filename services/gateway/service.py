@@ -42,8 +42,13 @@ from services.gateway.identity.identities import Identities
 from services.gateway.identity.leaving import Leaving
 from services.gateway.identity.signing_in import SigningIn, Site
 from services.gateway.identity.use_cases import AccountUseCases
+from services.gateway.minting.keeping import Keeper
+from services.gateway.minting.mints import Contract, Mints
+from services.gateway.minting.places import open_places
+from services.gateway.minting.remote_pins import RemotePins
 from services.gateway.minting.saving import Saver
 from services.gateway.minting.use_cases import Minting
+from services.gateway.minting.watcher import Watch, Watcher
 from services.gateway.models import Song
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
@@ -128,6 +133,12 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
     session = await stack.enter_async_context(open_session(anywhere=anywhere, look_up=look_up))
     sender = Sender(session, store, secrets_, anywhere=anywhere)
     delivering = Delivering(hooks, sender, notices, pause_s=settings.webhook_pause_s)
+    keeper = Keeper(
+        RemotePins(workers_database),
+        objects,
+        await stack.enter_async_context(open_places(settings)),
+        poll_s=settings.pin_poll_s,
+    )
     use_cases = UseCases(
         webhooks=Webhooks(hooks, secrets_, delivering, anywhere=anywhere, look_up=look_up),
         accounts=Accounts(identities, development=settings.auth == "development"),
@@ -144,7 +155,12 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         sharing=Sharing(shelf, settings.public_url),
         operating=Operating(shelf),
         capabilities=Capabilities(lambda: pods.ready, lyrics, settings.chain_id),
-        minting=Minting(store, objects, Saver(store, objects, signer), settings.contract_abi_file),
+        minting=Minting(
+            store,
+            objects,
+            Saver(store, objects, keeper, signer, public_url=settings.public_url),
+            settings.contract_abi_file,
+        ),
     )
 
     for work in (
@@ -157,6 +173,15 @@ async def build(settings: GatewaySettings, stack: AsyncExitStack, health: Health
         partial(Sweeper(workers_database, objects).run, settings.sweep_every_s),
     ):
         _run_beside(stack, work)
+    if keeper.places:
+        _run_beside(stack, keeper.run)
+    if settings.contract and chain:
+        contract = Contract(settings.chain_id, settings.contract)
+        mints = Mints(
+            workers_database, contract, start_block=settings.chain_start_block, lease_s=settings.lease_s
+        )
+        watch = Watch(contract, settings.chain_confirmations, settings.chain_poll_s)
+        _run_beside(stack, Watcher(chain, mints, watch).run)
     if settings.workers:
         queue = Queue(
             workers_database,
@@ -256,7 +281,7 @@ async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> t
         people = await stack.enter_async_context(
             open_database(dsn, connections=settings.database_connections)
         )
-        workers = await stack.enter_async_context(open_database(dsn, connections=settings.workers + 2))
+        workers = await stack.enter_async_context(open_database(dsn, connections=settings.workers + 4))
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
         raise StartError(f"cannot use the database in GATEWAY_DATABASE_URL: {why_not_open(error)}") from error
     except DatabaseUnavailable as error:

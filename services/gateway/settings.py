@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from services.common.address import checksum_address
+from services.common.errors import InvalidField
 from services.common.settings import Port, ServiceSettings
 
 SHORTEST_URL_KEY = 32
@@ -95,12 +97,30 @@ class GatewaySettings(ServiceSettings):
     listen: bool = True
     """Whether the database shall tell of news (LISTEN); a transaction pooler cannot."""
     database_connections: Annotated[int, Field(ge=2, le=1000)] = 16
-    """Connections for those who ask; the workers have their own, two more than workers."""
+    """Connections for those who ask; the workers have their own, four more than workers."""
 
     contract_abi_file: Path = Path("build/contracts/SongNFT.json")
     """What `node contracts/compile.mjs` wrote."""
+    contract: str = ""
+    """SongNFT whose mints are followed, by chain_rpc_url; none: songs never show MINTED."""
+    chain_start_block: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    """Where following begins, the first time: the block that the contract was deployed in."""
+    chain_confirmations: Annotated[int, Field(ge=0, le=10_000)] = 12
+    """Blocks on top of a mint's own until the song is MINTED; until then it is PENDING."""
+    chain_poll_s: Seconds = 4.0
+    """How often the chain is asked for news."""
+    kubo_url: SecretStr | None = None
+    """http(s)://[user:password@]host:port of a Kubo node's RPC that is given every file that is saved."""
+    pinning_url: str = ""
+    """https://... of a service that speaks the IPFS Pinning Service API, asked to pin all that is saved."""
+    pinning_token: SecretStr | None = None
+    """Its access token."""
+    ipfs_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma-separated multiaddrs, /p2p/ at the end, of nodes that it can fetch from, as kubo_url's."""
+    pin_poll_s: Seconds = 5.0
+    """How often places that pin are asked what became of it; after failures less and less often."""
 
-    @field_validator("cors_origins", "url_keys", mode="before")
+    @field_validator("cors_origins", "url_keys", "ipfs_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(p.strip() for p in value.split(",") if p.strip()) if isinstance(value, str) else value
@@ -111,6 +131,28 @@ class GatewaySettings(ServiceSettings):
         if any(len(key.get_secret_value()) < SHORTEST_URL_KEY for key in keys):
             raise ValueError(f"every key has at least {SHORTEST_URL_KEY} characters")
         return keys
+
+    @field_validator("contract")
+    @classmethod
+    def _with_checksum(cls, value: str) -> str:
+        try:
+            return checksum_address(value, "contract") if value else ""
+        except InvalidField as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _watchable(self) -> Self:
+        if self.contract and self.chain_rpc_url is None:
+            raise ValueError("contract needs chain_rpc_url: where its mints are read")
+        if self.contract and self.chain_id >= 2**32:
+            raise ValueError("contract needs a chain_id below 4294967296")
+        return self
+
+    @model_validator(mode="after")
+    def _pinning_whole(self) -> Self:
+        if bool(self.pinning_url) != (self.pinning_token is not None):
+            raise ValueError("pinning_url and pinning_token go together")
+        return self
 
     @model_validator(mode="after")
     def _development_only(self) -> Self:

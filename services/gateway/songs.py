@@ -156,4 +156,5 @@ def _filter(request: pb.ListSongsRequest) -> Filter:
         favourite=request.favourite if request.HasField("favourite") else None,
         hidden=request.hidden,
         batch_id=id_of_batch(request.batch_id) if request.batch_id else None,
+        minted=request.minted if request.HasField("minted") else None,
     )

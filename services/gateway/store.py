@@ -46,6 +46,7 @@ class Filter:
     favourite: bool | None = None
     hidden: bool = False
     batch_id: UUID | None = None
+    minted: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,10 @@ class Store:
             " AND (cardinality($6::text[]) = 0 OR state = ANY ($6))"
             " AND ($7::boolean IS NULL OR favourite = $7) AND ($8::uuid IS NULL OR batch_id = $8)"
             " AND concat(title, chr(10), prompt) ILIKE ALL ($9::text[])"
+            " AND ($10::boolean IS NULL OR (mint_state = 'MINTED') = $10)"
             " ORDER BY created_at DESC, id DESC LIMIT $4",
             account_id, moment, song_id, limit, wanted.hidden, list(wanted.states), wanted.favourite,
-            wanted.batch_id, list(map(_contains, wanted.words)),
+            wanted.batch_id, list(map(_contains, wanted.words)), wanted.minted,
         )  # fmt: skip
         return [song_of(row) for row in rows]
 

@@ -82,6 +82,7 @@ async def test_songs_are_found_by_what_they_are(connect: Connect, pods: Mesh, ga
     assert (await client.update(noon.id, favourite=True)).favourite
     assert await found(favourite=True) == [noon.id]
     assert await found(favourite=False) == [failed, night.id]
+    assert (await found(minted=True), await found(minted=False)) == ([], [failed, noon.id, night.id])
     assert (await client.update(noon.id, hidden=True)).favourite
     assert (await found(), await found(hidden=True)) == ([failed, night.id], [noon.id])
     assert acesteps.has_ended(await client.finish((await client.retry(failed)).id))

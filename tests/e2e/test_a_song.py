@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import io
 import json
+import re
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import av
 import numpy as np
 
 from acesteps import AsyncClient, Downloaded, Song
+from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from clients.demo.wallet import Wallet
 from deploy.local.stack import Stack
 
@@ -55,6 +58,75 @@ async def test_a_prompt_becomes_a_token_that_is_the_files_hash(
     assert hashlib.sha256(pinned(metadata["animation_url"])).hexdigest() == digest
     assert pinned(metadata["image"])
     assert prompt not in json.dumps(metadata)  # it was not to be revealed
+
+    for _ in range(100):
+        token = (await artist.get(song.id)).mint
+        if token.state == pb.MINT_STATE_MINTED:
+            break
+        await asyncio.sleep(0.1)
+    assert token.state == pb.MINT_STATE_MINTED
+    assert (token.transaction, token.owner) == (minted.transaction, minted.owner)
+    assert token.token_id == order.token_id
+
+
+class Shown:
+    """What a marketplace makes of a tokenURI: it trusts nothing, and knows no field but the standard's."""
+
+    def __init__(self, gateway_url: str, token_uri: str) -> None:
+        self._gateway_url = gateway_url
+        document = json.loads(self.loaded(token_uri, "application/json"), object_pairs_hook=self._once)
+        self.name, self.description = self._text(document["name"]), self._text(document["description"])
+        self.image, self.animation = document["image"], document["animation_url"]
+        self.traits = dict(map(self._trait, document["attributes"]))
+
+    def loaded(self, uri: str, media_type: str) -> bytes:
+        cid = re.fullmatch(r"ipfs://(b[a-z2-7]{58})", uri)
+        assert cid, uri
+        with urllib.request.urlopen(f"{self._gateway_url}/ipfs/{cid[1]}", timeout=10) as answer:
+            assert answer.headers["content-type"] == media_type
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "immutable" in answer.headers["cache-control"]
+            return bytes(answer.read())
+
+    @staticmethod
+    def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len({key for key, _ in pairs}) == len(pairs)
+        return dict(pairs)
+
+    @staticmethod
+    def _text(value: object) -> str:
+        assert isinstance(value, str)
+        assert value.strip()
+        return value
+
+    def _trait(self, trait: dict[str, Any]) -> tuple[str, object]:
+        assert set(trait) <= {"trait_type", "value", "display_type"}
+        if "display_type" in trait:
+            assert trait["display_type"] == "number"
+            assert type(trait["value"]) in (int, float)
+        else:
+            self._text(trait["value"])
+        return self._text(trait["trait_type"]), trait["value"]
+
+
+async def test_a_marketplace_shows_name_cover_audio_and_traits(
+    stack: Stack, artist: AsyncClient, out: Path
+) -> None:
+    asked = {"prompt": "calm lo-fi hip hop, 80 BPM", "title": "Rain", "seed": 5}
+    song, _ = await make(artist, out, creator_address=Wallet(stack.rpc_url).address, **asked)
+    uri = (await artist.save(song.id)).song.save.metadata_uri
+    shown = await asyncio.to_thread(Shown, stack.gateway_url, uri)
+    assert shown.name == "Rain"
+    assert {"Genre", "Mood", "Key", "Duration", "Engine"} <= set(shown.traits)
+    assert (shown.traits["BPM"], shown.traits["Seed"]) == (80, 5)
+    cover = shown.loaded(shown.image, "image/png")
+    with av.open(io.BytesIO(cover)) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.width, frame.height) == (1024, 1024)
+        assert len(np.unique(frame.to_ndarray(format="gray"))) > 50  # it shows something
+    with av.open(io.BytesIO(shown.loaded(shown.animation, "audio/mpeg"))) as container:
+        assert container.streams.audio[0].codec_context.name.startswith("mp3")
+        assert sum(frame.samples for frame in container.decode(audio=0)) > 5 * 44_100
 
 
 async def test_the_file_is_what_an_independent_decoder_expects(artist: AsyncClient, out: Path) -> None:

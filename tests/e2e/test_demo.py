@@ -61,6 +61,7 @@ def test_once_makes_a_song_prints_a_summary_and_leaves_nothing_running(tmp_path:
     digest = hashlib.sha256(song.read_bytes()).hexdigest()
     assert re.search(rf"sha256\s+{digest}", printed)
     assert re.search(r"tokenURI\s+ipfs://b", printed)
+    assert re.search(r"the gateway says\s+MINTED in block \d+", printed)
     assert re.search(r"first audio\s+[0-9.]+ s", printed)
     assert processes_of(tmp_path) == []
 

@@ -1,6 +1,6 @@
 """Gateways for tests: a fresh one each, or one for a whole module of tests that share it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,12 @@ import pytest_asyncio
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.gateway.v1.account_service_pb2_grpc import AccountServiceStub
+from deploy.local import chain as local_chain
 from deploy.local.chain import Chain
 from deploy.local.postgres import Database
 from services.common.channels import open_channel
 from services.common.settings import ServiceSettings
+from tests.gateway.ground import Ground, open_ground
 from tests.gateway.mesh import CALL_S, Gateway, Mesh, mesh
 from tests.gateway.wallets import SITE
 
@@ -67,3 +69,17 @@ async def accounts(locked: Gateway) -> AsyncIterator[Any]:
     channel = open_channel(f"127.0.0.1:{locked.settings.grpc_port}", ServiceSettings())
     yield AccountServiceStub(channel)
     await channel.close()
+
+
+@pytest.fixture(scope="session")
+def own_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """One that tests may turn back and run ahead of the clock."""
+    with local_chain.start(tmp_path_factory.mktemp("watched")) as node:
+        yield node
+
+
+@pytest.fixture
+async def ground(pods: Mesh, own_chain: Chain) -> AsyncIterator[Ground]:
+    """What a watcher of mints stands on."""
+    async with open_ground(pods, own_chain) as opened:
+        yield opened

@@ -27,8 +27,8 @@ from services.gateway.use_cases import UseCases
 STRANGE = "00000000-0000-4000-8000-000000000000"
 # What needs no account.
 PUBLIC = {"/ipfs/{cid}", "/healthz", "/readyz", "/v1/auth/nonce", "/v1/auth/sign-in"}
-PUBLIC |= {"/v1/shared/{share_token}", "/v1/shared/{share_token}/audio"}
-PUBLIC_CALLS = {"CreateNonce", "SignIn", "GetSharedSong"}
+PUBLIC |= {"/v1/shared/{share_token}", "/v1/shared/{share_token}/audio", "/v1/capabilities"}
+PUBLIC_CALLS = {"CreateNonce", "SignIn", "GetSharedSong", "GetCapabilities"}
 SERVICERS = {
     "GatewayService": GatewayServicer, "OperatorService": OperatorServicer, "AccountService": AccountServicer,
     "WebhookService": WebhookServicer,

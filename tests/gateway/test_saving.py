@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from xml.etree import ElementTree
 
 import grpc
 import pytest
@@ -19,11 +18,11 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database
 from services.common.cid import digest_of_raw_cid, raw_cid, unixfs_cid
 from services.gateway.database import open_database
-from services.gateway.minting.cover import cover_svg
-from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, Mesh, mesh, problem_of
+from services.gateway.minting.cover import cover_png
+from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, Mesh, problem_of
 from tests.gateway.pods import LINES, Script
+from tests.gateway.saving import EIP712, PACKED, mint, mintable, pinned, real_signer, save, signed_mesh
 from tests.signer.attested import CONTRACT, STRANGER
-from tests.signer.process import SignerProcess, write_files
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,70 +33,16 @@ PERMIT_LIFETIME_S = 2
 async def signed(
     new_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Mesh]:
-    """Pods beside a real signer whose permits are good for two seconds, for the development chain."""
+    """Permits are good for two seconds."""
     folder, database = tmp_path_factory.mktemp("saving"), new_database()
-    settings = write_files(folder) | {
-        "SIGNER_DATABASE_URL": database.signer_dsn,
-        "SIGNER_PERMIT_LIFETIME_S": str(PERMIT_LIFETIME_S),
-    }
-    abi = folder / "SongNFT.json"
-    abi.write_text(json.dumps({"abi": [function(inputs) for inputs in (PACKED, EIP712)]}))
-    process = SignerProcess(settings, folder / "signer.log")
-    await asyncio.to_thread(process.start)
-    try:
-        async with mesh(database, folder) as opened:
-            environment = {
-                **opened.environment,
-                "signer_target": f"127.0.0.1:{process.port}",
-                "contract_abi_file": abi,
-            }
-            yield Mesh(opened.music, opened.lyrics, environment, opened.stack)
-    finally:
-        process.kill()
-
-
-PACKED = ("string", "bytes32", "bytes")
-EIP712 = ("address", "bytes32", "bytes32", "uint256", "bytes")
-
-
-def function(inputs: tuple[str, ...]) -> dict[str, object]:
-    """As the compiler writes it."""
-    named = [{"name": f"a{n}", "type": kind, "internalType": kind} for n, kind in enumerate(inputs)]
-    return {
-        "type": "function",
-        "name": "mint",
-        "inputs": named,
-        "outputs": [],
-        "stateMutability": "nonpayable",
-    }
+    with real_signer(database, folder, permit_lifetime_s=PERMIT_LIFETIME_S) as signer:
+        async with signed_mesh(database, folder, signer) as opened:
+            yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(signed: Mesh) -> Gateway:
     return await signed.open()
-
-
-async def mintable(gateway: Gateway, **fields: object) -> pb.Song:
-    song = await gateway.create(**{"creator_address": CREATOR, "instrumental": False} | fields)
-    return await gateway.ended(song.id)
-
-
-async def save(
-    gateway: Gateway, song: pb.Song, format_: int = pb.PERMIT_FORMAT_EIP712
-) -> pb.SaveSongResponse:
-    request = pb.SaveSongRequest(song_id=song.id)
-    request.format = format_  # an enum's number
-    return await gateway.grpc.SaveSong(request, timeout=CALL_S)
-
-
-async def mint(gateway: Gateway, song: pb.Song) -> pb.GetMintResponse:
-    return await gateway.grpc.GetMint(pb.GetMintRequest(song_id=song.id), timeout=CALL_S)
-
-
-async def pinned(gateway: Gateway, uri: str) -> bytes:
-    answer = await gateway.http.get(uri.replace("ipfs://", "/ipfs/"))
-    assert answer.status_code == 200
-    return answer.content
 
 
 async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway: Gateway) -> None:
@@ -110,6 +55,11 @@ async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway
     assert (document["name"], document["image"]) == ("Rain", saved.image_uri)
     assert document["animation_url"] == f"ipfs://{song.audio.cid}"
     assert document["audio_hash"] == f"0x{song.audio.sha256}"
+    assert [a for a in document["attributes"] if "display_type" in a] == [
+        {"trait_type": "BPM", "display_type": "number", "value": 84},
+        {"trait_type": "Seed", "display_type": "number", "value": 7},
+    ]
+    assert "external_url" not in document  # nobody else could open it
     assert {a["trait_type"]: a["value"] for a in document["attributes"]} == {
         "Genre": "jazz hop",
         "Mood": "calm",
@@ -122,6 +72,15 @@ async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway
     assert document["lyrics"] == "[verse]\n" + "\n".join(LINES)
     assert document["provenance"]["payloadType"] == "application/vnd.in-toto+json"
     assert document["prompt"] == song.prompt
+
+
+async def test_a_gateway_that_everyone_can_reach_is_named_for_listening(
+    signed: Mesh, gateway: Gateway
+) -> None:
+    public = await signed.open(public_url="https://songs.example/", workers=0)
+    song = await mintable(gateway)
+    document = json.loads(await pinned(gateway, (await save(public, song)).song.save.metadata_uri))
+    assert document["external_url"] == f"https://songs.example/ipfs/{song.audio.cid}"
 
 
 async def test_an_edit_of_an_edit_is_saved_with_its_whole_chain(signed: Mesh, gateway: Gateway) -> None:
@@ -167,14 +126,17 @@ async def test_only_what_is_pinned_is_served_and_nothing_in_it_may_run(gateway: 
     assert hashlib.sha256(audio.content).hexdigest() == song.audio.sha256
     cover = await gateway.http.get(saved.image_uri.replace("ipfs://", "/ipfs/"))
     assert unixfs_cid(cover.content) == saved.image_uri.removeprefix("ipfs://")
-    assert ElementTree.fromstring(cover.content).tag.endswith("svg")
-    assert cover.headers["content-type"] == "image/svg+xml"
+    assert cover.headers["content-type"] == "image/png"
     for answer in (audio, cover):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "sandbox" in answer.headers["content-security-policy"]
         assert answer.headers["access-control-allow-origin"] == "*"
     part = await gateway.http.get(path, headers={"Range": "bytes=5-9"})
     assert (part.status_code, part.content) == (206, audio.content[5:10])
+    head = await gateway.http.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(song.audio.bytes)
+    assert "immutable" in head.headers["cache-control"]
     known = await gateway.http.get(path, headers={"If-None-Match": f'"{song.audio.cid}"'})
     assert known.status_code == 304
 
@@ -280,6 +242,6 @@ async def test_without_the_contracts_abi_minting_says_so(
 
 
 async def test_a_cover_is_drawn_from_the_song_alone() -> None:
-    cover = cover_svg(7, "jazz hop", b"a" * 32)
-    assert cover == cover_svg(7, "jazz hop", b"a" * 32)
-    assert len({cover, cover_svg(8, "jazz hop", b"a" * 32), cover_svg(7, "folk", b"a" * 32)}) == 3
+    cover = cover_png(7, "jazz hop", b"a" * 32)
+    assert cover == cover_png(7, "jazz hop", b"a" * 32)
+    assert len({cover, cover_png(8, "jazz hop", b"a" * 32), cover_png(7, "folk", b"a" * 32)}) == 3

@@ -1,4 +1,4 @@
-"""A song's ERC-721 metadata, in the form that marketplaces read and the signer checks.
+"""A song's ERC-721 metadata, in the form that marketplaces read (docs/minting.md) and the signer checks.
 
 Canonical bytes (RFC 8785), so that the same song always has the same CID. Knows no store and no signer.
 """
@@ -6,6 +6,7 @@ Canonical bytes (RFC 8785), so that the same song always has the same CID. Knows
 import base64
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import rfc8785
 
@@ -19,8 +20,10 @@ from services.gateway.models import Song
 PROCEDURAL_ENGINES = frozenset({"sketch"})
 
 
-def metadata_json(song: Song, image_cid: str) -> bytes:
+def metadata_json(song: Song, image_cid: str, public_url: str = "") -> bytes:
     """The metadata of a finished song. The prompt is in it only if the creator agreed.
+
+    `public_url`: where this gateway can be reached; named only if that is https, for the metadata is forever.
 
     Raises:
         Internal: the song has no result, or its envelope is none.
@@ -32,16 +35,17 @@ def metadata_json(song: Song, image_cid: str) -> bytes:
         attested = SongStatement.from_json(base64.b64decode(envelope["payload"]))
     except (ValueError, TypeError, LookupError) as error:
         raise Internal("ENVELOPE_MALFORMED", "the song's envelope is not one of ours") from error
-    traits = [*_traits(song), *_origin(attested)]
-    document = {
+    document: dict[str, Any] = {
         "name": song.title,
         "description": _description(song),
         "image": ipfs_uri(image_cid),
         "animation_url": ipfs_uri(song.audio_cid),
         "audio_hash": f"0x{song.audio_sha256.hex()}",
-        "attributes": [{"trait_type": name, "value": value} for name, value in traits if value != ""],
+        "attributes": [*_traits(song), *_origin(attested)],
         "provenance": envelope,
     }
+    if public_url.startswith("https://"):
+        document["external_url"] = f"{public_url.rstrip('/')}/ipfs/{song.audio_cid}"
     if song.lyrics is not None:
         document["lyrics"] = lyrics_text(lyrics_pb.LyricDocument.FromString(song.lyrics))
     if song.reveal_prompt:
@@ -70,20 +74,30 @@ def _description(song: Song) -> str:
     return f"{song.audio_duration_s:.0f} seconds of {genre}{kind}, made {made} on AceSteps."
 
 
-def _traits(song: Song) -> list[tuple[str, str | int | float]]:
-    return [
-        ("Genre", song.genre),
-        ("Mood", song.mood),
-        ("BPM", round(song.tempo_bpm, 1) or ""),
-        ("Key", song.musical_key),
-        ("Duration", f"{song.audio_duration_s:.3f} s"),
-        ("Seed", song.seed),
-        ("Engine", _engine(song)),
-    ]
+def _traits(song: Song) -> Iterator[dict[str, Any]]:
+    yield from _named("Genre", song.genre)
+    yield from _named("Mood", song.mood)
+    if song.tempo_bpm:
+        yield _number("BPM", round(song.tempo_bpm, 1))
+    yield from _named("Key", song.musical_key)
+    yield from _named("Duration", f"{song.audio_duration_s:.3f} s")
+    yield _number("Seed", song.seed)
+    yield from _named("Engine", _engine(song))
 
 
-def _origin(attested: SongStatement) -> Iterator[tuple[str, str]]:
+def _origin(attested: SongStatement) -> Iterator[dict[str, Any]]:
     """Of a song that was made from another: how, and from which file. As it is attested."""
     if attested.source_audio_sha256 is not None:
-        yield "Task", attested.task
-        yield "Source", f"0x{attested.source_audio_sha256.hex()}"
+        yield from _named("Task", attested.task)
+        yield from _named("Source", f"0x{attested.source_audio_sha256.hex()}")
+
+
+def _named(trait: str, value: str) -> Iterator[dict[str, Any]]:
+    """A trait that songs can have in common; none if there is nothing to say."""
+    if value:
+        yield {"trait_type": trait, "value": value}
+
+
+def _number(trait: str, value: float) -> dict[str, Any]:
+    """Shown as a plain number: without display_type marketplaces take it for a rank."""
+    return {"trait_type": trait, "display_type": "number", "value": value}

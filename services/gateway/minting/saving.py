@@ -1,4 +1,4 @@
-"""Saving a song: its files pinned, its metadata fixed, and the signer's permit to mint it.
+"""Saving a song: its metadata fixed, its files pinned, and the signer's permit to mint it.
 
 Knows the signer's interface. Every step can be repeated: a save that broke off goes on where it was.
 """
@@ -25,7 +25,8 @@ from services.common.errors import (
 from services.gateway.audio.download import require_done
 from services.gateway.lookup import song_not_found
 from services.gateway.messages import ipfs_uri
-from services.gateway.minting.cover import cover_svg
+from services.gateway.minting.cover import cover_png
+from services.gateway.minting.keeping import Keeper
 from services.gateway.minting.metadata import metadata_json
 from services.gateway.models import Permit, PermitFormat, Pin, Song
 from services.gateway.objects import Objects, key_of
@@ -40,8 +41,17 @@ _FORMATS = {
 
 
 class Saver:
-    def __init__(self, store: Store, objects: Objects, signer: grpc.aio.Channel) -> None:
-        self._store, self._objects = store, objects
+    def __init__(
+        self,
+        store: Store,
+        objects: Objects,
+        keeper: Keeper,
+        signer: grpc.aio.Channel,
+        *,
+        public_url: str = "",
+    ) -> None:
+        self._store, self._objects, self._keeper = store, objects, keeper
+        self._public_url = public_url
         self._signer = SignerServiceStub(signer)
 
     async def save(self, song: Song, permit_format: PermitFormat) -> Song:
@@ -50,7 +60,8 @@ class Saver:
         Raises:
             FailedPrecondition: SONG_NOT_READY, NOT_MINTABLE, or the rule by which the signer refuses.
             AlreadyExists: ALREADY_PERMITTED, the song has a permit of the other format.
-            Unavailable: the signer, the database or the object store is away: repeat.
+            Unavailable: the signer, the database, the object store or a place that pins is away: repeat.
+            Internal: PINNED_OTHERWISE, a place that pins computes other CIDs.
         """
         require_done(song)
         if not song.creator_address:
@@ -60,6 +71,8 @@ class Saver:
         if not song.metadata_cid:
             await self._pin(song)
             song = await self._reread(song)
+        # Before there is a permit: what is minted has to be found.
+        await self._keeper.keep(song)
         if not await self._store.ask_permit(song.id):
             raise song_not_found(str(song.id))
         try:
@@ -74,16 +87,16 @@ class Saver:
         """Puts cover and metadata beside the audio, and fixes them for good."""
         if song.audio_sha256 is None:
             raise Internal("RESULT_MISSING", "the song has no result")
-        cover = cover_svg(song.seed, song.genre, song.audio_sha256)
+        cover = await asyncio.to_thread(cover_png, song.seed, song.genre, song.audio_sha256)
         image_cid = unixfs_cid(cover)
-        metadata = metadata_json(song, image_cid)
+        metadata = metadata_json(song, image_cid, self._public_url)
         metadata_cid = raw_cid(metadata)
         cover_key, metadata_key = await asyncio.gather(
             *(self._objects.put(data, hashlib.sha256(data).digest()) for data in (cover, metadata))
         )
         pins = (
             Pin(song.audio_cid, key_of(song.audio_sha256), song.media_type, song.audio_bytes),
-            Pin(image_cid, cover_key, "image/svg+xml", len(cover)),
+            Pin(image_cid, cover_key, "image/png", len(cover)),
             Pin(metadata_cid, metadata_key, "application/json", len(metadata)),
         )
         await self._store.pin(song.id, metadata_cid, image_cid, pins)

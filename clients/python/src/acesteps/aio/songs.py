@@ -81,6 +81,7 @@ class AsyncSongs(AsyncCalls):
         favourite: bool | None = None,
         hidden: bool = False,
         batch_id: str = "",
+        minted: bool | None = None,
         page_size: int = 0,
     ) -> AsyncGenerator[pb.Song, None]:
         """The account's songs that match, newest first; pages are asked for as they are needed.
@@ -90,6 +91,7 @@ class AsyncSongs(AsyncCalls):
             query: words that title or prompt must hold
             favourite: only favourites, or only others
             hidden: only what is hidden; else only what is not
+            minted: only songs that are MINTED on the chain, or only others
         """
         request = pb.ListSongsRequest(
             page_size=page_size,
@@ -98,6 +100,7 @@ class AsyncSongs(AsyncCalls):
             favourite=favourite,
             hidden=hidden,
             batch_id=batch_id,
+            minted=minted,
         )
         while True:
             page = await self._call(self._stub.ListSongs, request)

@@ -20,6 +20,7 @@ def list_songs(session: Session, asked: Namespace) -> None:
             query=asked.query,
             favourite=True if asked.favourite else None,
             hidden=asked.hidden,
+            minted=True if asked.minted else None,
             page_size=min(asked.limit, 100),
         )
         found = list(islice(songs, asked.limit))

@@ -141,6 +141,7 @@ def _add_library(command: Callable[..., Parser]) -> None:
     one.add_argument("--query", default="", help="words that title or prompt must hold")
     one.add_argument("--favourite", action="store_true", help="favourites only")
     one.add_argument("--hidden", action="store_true", help="what is hidden")
+    one.add_argument("--minted", action="store_true", help="only what is minted on the chain")
     one.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many (20)")
 
     def song(name: str, run: Callable[..., None], text: str) -> Parser:

@@ -165,8 +165,17 @@ def facts_of(song: pb.Song) -> list[tuple[str, str]]:
         ("sha256", song.audio.sha256),
         ("creator", song.creator_address),
         ("metadata", song.save.metadata_uri),
+        ("token", token_of(song)),
         ("share token", song.share_token),
     ]
+
+
+def token_of(song: pb.Song) -> str:
+    """What the chain tells of the song's token; empty for none."""
+    if not song.HasField("mint"):
+        return ""
+    state = pb.MintState.Name(song.mint.state).removeprefix("MINT_STATE_")
+    return f"{state} in block {song.mint.block_number}, {song.mint.token_id}"
 
 
 def when(time: Timestamp) -> str:

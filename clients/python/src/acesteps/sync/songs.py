@@ -81,6 +81,7 @@ class Songs(Calls):
         favourite: bool | None = None,
         hidden: bool = False,
         batch_id: str = "",
+        minted: bool | None = None,
         page_size: int = 0,
     ) -> Generator[pb.Song, None, None]:
         """The account's songs that match, newest first; pages are asked for as they are needed.
@@ -90,6 +91,7 @@ class Songs(Calls):
             query: words that title or prompt must hold
             favourite: only favourites, or only others
             hidden: only what is hidden; else only what is not
+            minted: only songs that are MINTED on the chain, or only others
         """
         request = pb.ListSongsRequest(
             page_size=page_size,
@@ -98,6 +100,7 @@ class Songs(Calls):
             favourite=favourite,
             hidden=hidden,
             batch_id=batch_id,
+            minted=minted,
         )
         while True:
             page = self._call(self._stub.ListSongs, request)

@@ -114,7 +114,8 @@ class WaitingRoom:
         rows = await self._database.rows(
             "SELECT extract(epoch FROM ended_at - started_at)::float8 AS making_s,"
             " audio_duration_s AS audio_s, extract(epoch FROM now() - ended_at)::float8 AS ago_s"
-            " FROM songs WHERE state = 'SUCCEEDED' AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT $1",
+            " FROM songs WHERE state = 'SUCCEEDED' AND started_at IS NOT NULL"
+            " ORDER BY ended_at DESC LIMIT $1",
             MEASURED,
         )
         return [Made(**row) for row in rows]

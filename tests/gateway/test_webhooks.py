@@ -300,6 +300,21 @@ async def test_an_event_whose_sender_died_is_sent_by_another(
     await receiver.until(2)
 
 
+async def test_a_mint_is_told_once_the_chain_has_confirmed_it(
+    hooks: Any, hooked: Gateway, receiver: Receiver, hook_pods: Mesh
+) -> None:
+    await added(hooks, receiver, "SONG_MINTED")
+    song, _ = await made(hooked)
+    connection = await asyncpg.connect(hook_pods.environment["database_url"])
+    for state in ("PENDING", "MINTED"):  # as the watcher of the chain writes it
+        sql = "UPDATE gateway.songs SET mint_state = $2 WHERE id = $1::text::uuid"
+        await connection.execute(sql, song.id, state)
+    await connection.close()
+    await receiver.until(1)
+    (event,) = receiver.events
+    assert (event["type"], event["song"]["id"]) == ("EVENT_TYPE_SONG_MINTED", song.id)
+
+
 @pytest.mark.parametrize(
     ("fields", "reason", "name"),
     [

@@ -84,6 +84,7 @@ class Stack:
         self.http_port = http_port
         self.grpc_port = grpc_port
         self._overrides = dict(overrides or {})
+        self._ports: Mapping[str, int] = {}
         self._report = report
         self._running: dict[str, Supervised] = {}
         self._chain: Chain | None = None
@@ -106,6 +107,11 @@ class Stack:
     def gateway_target(self) -> str:
         """The gRPC API, as `grpc.insecure_channel` takes it."""
         return f"{LOOPBACK}:{self.grpc_port}"
+
+    @property
+    def targets(self) -> Mapping[str, str]:
+        """Of the services behind the gateway, by name, as the gateway is given them."""
+        return {name: f"{LOOPBACK}:{port}" for name, port in self._ports.items()}
 
     @property
     def rpc_url(self) -> str:
@@ -189,7 +195,7 @@ class Stack:
                 )
 
     def _start_all(self, pool: ThreadPoolExecutor) -> None:
-        ports = dict(zip(("lyrics", "music", "signer"), free_ports(3), strict=True))
+        ports = self._ports = dict(zip(("lyrics", "music", "signer"), free_ports(3), strict=True))
         lyrics = self._start_service("lyrics", ports["lyrics"], {})
         music = pool.submit(self._start_music, ports["music"])
         chain = pool.submit(self._start_chain)

@@ -18,7 +18,7 @@ from services.common.migrations import migrate
 from services.gateway.database import SCHEMA, Database, open_database
 from services.gateway.models import State
 from services.gateway.notices import Notices
-from services.gateway.service import MIGRATIONS
+from services.gateway.resources import MIGRATIONS
 from services.gateway.tiers import Tier, Tiers
 from services.gateway.waiting import WaitingRoom
 

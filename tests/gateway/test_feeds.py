@@ -31,7 +31,7 @@ from services.gateway.database import SCHEMA, open_database
 from services.gateway.models import Chunk, NewSong, Progress, Song
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
-from services.gateway.service import MIGRATIONS
+from services.gateway.resources import MIGRATIONS
 from services.gateway.store import Store
 from services.gateway.work.queue import Queue
 from tests.gateway.mesh import eventually

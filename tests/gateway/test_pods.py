@@ -74,7 +74,7 @@ class Name:
 @pytest.fixture
 def name(monkeypatch: pytest.MonkeyPatch) -> Name:
     name = Name()
-    monkeypatch.setattr("services.gateway.service.addresses_of", name)
+    monkeypatch.setattr("services.gateway.resources.addresses_of", name)
     return name
 
 

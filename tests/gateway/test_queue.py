@@ -18,7 +18,7 @@ from services.gateway.audio.chunks import Chunks
 from services.gateway.database import SCHEMA, Database, open_database
 from services.gateway.models import Chunk, NewSong, Progress, Result, Song, State
 from services.gateway.notices import CHANNEL
-from services.gateway.service import MIGRATIONS
+from services.gateway.resources import MIGRATIONS
 from services.gateway.store import Store
 from services.gateway.tiers import Tier, Tiers
 from services.gateway.work.journal import PENDING_BYTES, Journal

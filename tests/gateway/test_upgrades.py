@@ -13,7 +13,7 @@ from services.common.migrations import migrate
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT
 from services.gateway.database import SCHEMA, open_database
 from services.gateway.models import State
-from services.gateway.service import MIGRATIONS
+from services.gateway.resources import MIGRATIONS
 from services.gateway.store import Store
 from tests.gateway.mesh import CALL_S, Mesh, eventually
 

@@ -15,7 +15,7 @@ from deploy.local.postgres import Database as Server
 from services.common.migrations import migrate
 from services.gateway.database import SCHEMA, Database, open_database
 from services.gateway.models import NewSong, Song
-from services.gateway.service import MIGRATIONS
+from services.gateway.resources import MIGRATIONS
 from services.gateway.store import Store
 from services.gateway.tiers import Tier, Tiers
 from services.gateway.waiting import WaitingRoom

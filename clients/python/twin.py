@@ -19,7 +19,7 @@ WORDS = (
     ("from contextlib import aclosing", "from contextlib import closing"),
     (r"\baclosing\(", "closing("),
     (r"\bAsyncGenerator\[(.+?), None\]", r"Generator[\1, None, None]"),
-    (r"\bGatewayServiceAsyncStub\b", "GatewayServiceStub"),
+    (r"\b(\w+Service)AsyncStub\b", r"\1Stub"),
     (r"\bAsync([A-Z])", r"\1"),
     (r"\bacesteps\.aio\b", "acesteps.sync"),
     (r"\bgrpc\.aio\.", "grpc."),

@@ -5,6 +5,7 @@ Knows in which order things need one another, and keeps all that lasts in one fo
 """
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -353,8 +354,11 @@ def port_number(text: str) -> int:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.stack", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path("var/stack"), help="default: %(default)s")
-    parser.add_argument("--http-port", type=port_number, default=HTTP_PORT, help="REST, default: %(default)s")
-    parser.add_argument("--grpc-port", type=port_number, default=GRPC_PORT, help="gRPC, default: %(default)s")
+    for name, own, text in (("http", HTTP_PORT, "REST"), ("grpc", GRPC_PORT, "gRPC")):
+        variable = f"{name.upper()}_PORT"
+        default = os.environ.get(variable) or own
+        text = f"{text}, default: ${variable}, else {own}"
+        parser.add_argument(f"--{name}-port", type=port_number, default=default, help=text)
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of a service; repeatable"
     )

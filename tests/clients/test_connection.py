@@ -51,6 +51,7 @@ async def _call_everything(client: Any) -> None:
     for name in ("sign_url", "peaks", "spectrogram", "shared", "get_batch", "cancel_batch", "review"):
         await getattr(client, name)("id")
     await client.update("id", title="new")
+    await client.capabilities()
     await client.create(PROMPT)
     await client.create_batch([PROMPT], variations=2)
     await client.review_lyrics(lyrics_pb.ReviewLyricsRequest())

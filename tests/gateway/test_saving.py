@@ -225,7 +225,8 @@ async def test_a_signer_that_is_down_is_told_apart_and_the_save_can_be_repeated(
     alone = await signed.open(signer_target=NOBODY, workers=0)
     song = await mintable(gateway)
     error = await alone.refusal("SaveSong", pb.SaveSongRequest(song_id=song.id))
-    assert error.code is grpc.StatusCode.UNAVAILABLE
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "SIGNER_UNAVAILABLE")
+    assert NOBODY not in str(error)  # where the signer is, is nobody's business
     assert not (await gateway.get(song.id)).HasField("save")
     saved = await save(gateway, song)
     assert saved.song.HasField("save")

@@ -7,6 +7,7 @@ from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from hexbytes import HexBytes
 from web3 import Web3
 
 from deploy.local.contract import call_rpc, fund
@@ -49,7 +50,9 @@ def funded(rpc_url: str, folder: Path, name: str) -> KeyFile:
 
 
 def sign_and_send(rpc_url: str, wallet: LocalAccount, unsigned_file: Path) -> list[str]:
-    """As a hardware wallet does with the file: sign the fields, send in order. Returns the hashes."""
+    """As a hardware wallet does with the file: sign the fields, send in order, wait until they are mined.
+    Returns the hashes.
+    """
     hashes = []
     for transaction in json.loads(unsigned_file.read_text()):
         assert transaction["from"] == wallet.address
@@ -59,6 +62,8 @@ def sign_and_send(rpc_url: str, wallet: LocalAccount, unsigned_file: Path) -> li
         signed = wallet.sign_transaction(fields)
         call_rpc(rpc_url, "eth_sendRawTransaction", "0x" + bytes(signed.raw_transaction).hex())
         hashes.append("0x" + bytes(signed.hash).hex())
+    for one in hashes:
+        Web3(Web3.HTTPProvider(rpc_url)).eth.wait_for_transaction_receipt(HexBytes(one), timeout=30)
     return hashes
 
 

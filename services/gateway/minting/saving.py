@@ -32,7 +32,7 @@ from services.gateway.models import Permit, PermitFormat, Pin, Song
 from services.gateway.objects import Objects, key_of
 from services.gateway.store import Store
 
-TIMEOUT_S = 20.0
+TIMEOUT_S, AGAIN_IN_S = 20.0, 2.0
 
 _FORMATS = {
     PermitFormat.EIP712: signer_pb.PERMIT_FORMAT_EIP712,
@@ -148,8 +148,10 @@ def _has_permit(song: Song, permit_format: PermitFormat) -> bool:
 
 def _for_our_caller(error: ServiceError) -> ServiceError:
     """The signer's refusals are the creator's business; its quarrels with us are not."""
+    away = isinstance(error, Unavailable) and error.reason == grpc.StatusCode.UNAVAILABLE.name
+    if away or isinstance(error, DeadlineExceeded):  # gRPC's own words would name addresses of the mesh
+        text = "the signer does not answer; repeat later"
+        return Unavailable("SIGNER_UNAVAILABLE", text, retry_delay_s=AGAIN_IN_S)
     if isinstance(error, FailedPrecondition | AlreadyExists | ResourceExhausted | Unavailable):
         return error
-    if isinstance(error, DeadlineExceeded):
-        return Unavailable("SIGNER_UNAVAILABLE", "the signer did not answer in time; repeat later")
     return Internal("SIGNER_REFUSED", f"the signer refused the gateway's request: {error.reason}")

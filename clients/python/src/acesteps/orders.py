@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Literal, TypedDict, Unpack
 
 from acesteps.errors import InvalidArgument
+from acesteps.gateway.v1 import account_service_pb2 as account_pb
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.gateway.v1 import webhook_service_pb2 as webhook_pb
 from acesteps.music.v1 import music_service_pb2 as music_pb
 
 MAX_SEED = 2**32 - 1
@@ -34,6 +36,21 @@ AUDIO_FORMATS: Mapping[AudioFormat, pb.AudioFormat.ValueType] = {
 PERMIT_FORMATS: Mapping[PermitFormat, pb.PermitFormat.ValueType] = {
     "eip712": pb.PERMIT_FORMAT_EIP712,
     "packed": pb.PERMIT_FORMAT_PACKED,
+}
+Scope = Literal["read", "write", "mint"]
+Event = Literal["started", "succeeded", "failed", "cancelled", "saved", "minted"]
+SCOPES: Mapping[Scope, account_pb.Scope.ValueType] = {
+    "read": account_pb.SCOPE_READ,
+    "write": account_pb.SCOPE_WRITE,
+    "mint": account_pb.SCOPE_MINT,
+}
+EVENTS: Mapping[Event, webhook_pb.EventType.ValueType] = {
+    "started": webhook_pb.EVENT_TYPE_SONG_STARTED,
+    "succeeded": webhook_pb.EVENT_TYPE_SONG_SUCCEEDED,
+    "failed": webhook_pb.EVENT_TYPE_SONG_FAILED,
+    "cancelled": webhook_pb.EVENT_TYPE_SONG_CANCELLED,
+    "saved": webhook_pb.EVENT_TYPE_SONG_SAVED,
+    "minted": webhook_pb.EVENT_TYPE_SONG_MINTED,
 }
 _STATE_NAMES = {value: name for name, value in STATES.items()}
 

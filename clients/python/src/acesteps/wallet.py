@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from eth_account import Account
+from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 from eth_typing import HexStr
 from web3 import Web3
@@ -15,6 +16,7 @@ from web3.providers import HTTPProvider
 from web3.types import TxParams, Wei
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.siwe import Sign
 
 RECEIPT_S = 180.0
 
@@ -48,6 +50,15 @@ def account_from_keystore(path: Path, password: str) -> LocalAccount:
         return account_from(Account.decrypt(text, password).hex())
     except Exception:  # several classes, for a wrong password and for a file that is no keystore
         raise ValueError(f"{path} is no keystore of version 3, or the password is wrong") from None
+
+
+def signer(account: LocalAccount) -> tuple[str, Sign]:
+    """(address, what signs), as `Client.sign_in` takes them."""
+
+    def sign(text: str) -> str:
+        return "0x" + bytes(account.sign_message(encode_defunct(text=text)).signature).hex()
+
+    return account.address, sign
 
 
 def send(order: pb.GetMintResponse, rpc_url: str, account: LocalAccount) -> Sent:

@@ -1,13 +1,25 @@
 """The asynchronous client as a whole."""
 
+from acesteps.aio.accounts import AsyncAccounts
 from acesteps.aio.audio import AsyncAudio
 from acesteps.aio.batches import AsyncBatches
 from acesteps.aio.minting import AsyncMinting
+from acesteps.aio.operating import AsyncOperating
 from acesteps.aio.songs import AsyncSongs
+from acesteps.aio.webhooks import AsyncWebhooks
 from acesteps.aio.words import AsyncWords
 
 
-class AsyncClient(AsyncSongs, AsyncBatches, AsyncWords, AsyncAudio, AsyncMinting):
+class AsyncClient(
+    AsyncSongs,
+    AsyncBatches,
+    AsyncWords,
+    AsyncAudio,
+    AsyncMinting,
+    AsyncAccounts,
+    AsyncWebhooks,
+    AsyncOperating,
+):
     """A gateway, as one account sees it.
 
     Answers are the gateway's own messages, described in `acesteps/gateway/v1`. Calls that the gateway

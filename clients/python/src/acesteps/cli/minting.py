@@ -1,12 +1,11 @@
 """Commands that bring a song to a chain: save, mint."""
 
 from argparse import Namespace
-from getpass import getpass
-from pathlib import Path
 
+from acesteps.cli.keys import account_of, is_given
 from acesteps.cli.library import confirm
 from acesteps.cli.screen import as_dict, when
-from acesteps.cli.session import CommandFailed, Session, text_of
+from acesteps.cli.session import CommandFailed, Session
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 
 
@@ -28,7 +27,7 @@ def save(session: Session, asked: Namespace) -> None:
 
 def mint(session: Session, asked: Namespace) -> None:
     """Shows the transaction or, with a chain and a key, signs and sends it."""
-    key_given = bool(asked.private_key_file or asked.keystore)
+    key_given = is_given(asked)
     if bool(asked.rpc_url) != key_given:
         raise ValueError("to send the mint give --rpc-url with --private-key-file or --keystore")
     with session.client() as client:
@@ -53,16 +52,9 @@ def mint(session: Session, asked: Namespace) -> None:
 
 
 def _send(session: Session, asked: Namespace, order: pb.GetMintResponse) -> None:
-    try:
-        from acesteps import wallet
-    except ImportError:
-        raise CommandFailed("to send the mint install what it needs: pip install 'acesteps[mint]'") from None
-    if asked.private_key_file:
-        account = wallet.account_from(text_of(asked.private_key_file))
-    else:
-        given = text_of(asked.password_file).rstrip("\r\n") if asked.password_file else None
-        password = getpass("Password of the keystore: ") if given is None else given
-        account = wallet.account_from_keystore(Path(asked.keystore), password)
+    account = account_of(asked, "send the mint")
+    from acesteps import wallet
+
     if not asked.yes:
         confirm(f"Mint for {order.creator} on chain {order.chain_id}, paid by {account.address}?")
     try:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from acesteps import __version__
-from acesteps.cli import library, login, making, minting, words
-from acesteps.orders import AUDIO_FORMATS, PERMIT_FORMATS, STATES
+from acesteps.cli import account, library, login, making, minting, words
+from acesteps.cli.keys import add_keys
+from acesteps.orders import AUDIO_FORMATS, EVENTS, PERMIT_FORMATS, STATES
 
 DESCRIPTION = "Make songs from prompts with an AceSteps gateway, hear them, keep them, mint them."
 EPILOG = """\
@@ -62,18 +63,39 @@ def build_parser() -> Parser:
     _add_making(command)
     _add_library(command)
     _add_minting(command)
+    _add_webhooks(command)
     return parser
 
 
 def _add_account(command: Callable[..., Parser]) -> None:
-    one = command("login", login.login, "keep a gateway's address and an API key, after a trial call")
+    text = "keep a gateway's address and an API key, given or got with a wallet's key"
+    one = command("login", login.login, text)
     one.add_argument("address", metavar="HOST:PORT", help="of the gateway's gRPC")
     one.add_argument("--api-key-file", default="", metavar="FILE", help="holds the key; - for stdin")
     one.add_argument("--ca-file", default="", metavar="PEM", help="authorities to trust, not the system's")
     one.add_argument(
         "--tls", action=BooleanOptionalAction, default=None, help="(default: unless it is this machine)"
     )
+    add_keys(one)
     command("logout", login.logout, "forget what login keeps")
+    command("account", account.account, "show the account, its wallets and what is left of today")
+    one = command("export", account.export, "write all that is kept about the account, as JSON")
+    one.add_argument("--out", "-o", default="", metavar="FILE", help="(stdout)")
+    add_keys(one)
+    command("capabilities", account.capabilities, "show what the platform can be asked for, as JSON")
+
+
+def _add_webhooks(command: Callable[..., Parser]) -> None:
+    one = command("webhook-add", account.webhook_add, "have a server of yours told what becomes of songs")
+    one.add_argument("url")
+    one.add_argument("--event", action="append", required=True, choices=list(EVENTS), help="(repeatable)")
+    command("webhook-list", account.webhook_list, "list webhooks")
+    for name, run, text in (
+        ("webhook-remove", account.webhook_remove, "remove a webhook"),
+        ("webhook-ping", account.webhook_ping, "send a webhook an event at once, and say what came of it"),
+        ("webhook-log", account.webhook_log, "list what a webhook was sent, newest first"),
+    ):
+        command(name, run, text).add_argument("webhook_id", metavar="WEBHOOK_ID")
 
 
 def _add_making(command: Callable[..., Parser]) -> None:
@@ -177,10 +199,7 @@ def _add_minting(command: Callable[..., Parser]) -> None:
     one = command("mint", minting.mint, "show the transaction that mints a saved song, or send it")
     one.add_argument("song_id", metavar="SONG_ID")
     one.add_argument("--rpc-url", default="", metavar="URL", help="of the chain: send it")
-    keys = one.add_mutually_exclusive_group()
-    keys.add_argument("--private-key-file", default="", metavar="FILE", help="hex; - for stdin")
-    keys.add_argument("--keystore", default="", metavar="FILE", help="encrypted, version 3")
-    one.add_argument("--password-file", default="", metavar="FILE", help="of the keystore")
+    add_keys(one)
     one.add_argument("--yes", action="store_true", help="do not ask before it is sent")
 
 

@@ -12,11 +12,15 @@ from google.protobuf.message import Message
 
 from acesteps.channel import Tls, call_metadata, destination
 from acesteps.errors import AcestepsError, DeadlineExceeded, error_from_rpc
-from acesteps.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from acesteps.gateway.v1.account_service_pb2_grpc import AccountServiceStub
+from acesteps.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub, OperatorServiceStub
+from acesteps.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from acesteps.patience import Note, Patience
 
 if TYPE_CHECKING:
-    from acesteps.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub
+    from acesteps.gateway.v1.account_service_pb2_grpc import AccountServiceStub
+    from acesteps.gateway.v1.gateway_service_pb2_grpc import GatewayServiceStub, OperatorServiceStub
+    from acesteps.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
 CALL_S = 20.0
 # A stream is asked for again when it ends; this only bounds one asking.
@@ -64,6 +68,9 @@ class Calls:
         self._metadata = call_metadata(api_key)
         self._channel = destination(target, tls).channel()
         self._stub: GatewayServiceStub = GatewayServiceStub(self._channel)
+        self._operators: OperatorServiceStub = OperatorServiceStub(self._channel)
+        self._accounts: AccountServiceStub = AccountServiceStub(self._channel)
+        self._webhooks: WebhookServiceStub = WebhookServiceStub(self._channel)
         self._call_s, self._patience_s, self._note = call_s, patience_s, note
 
     def close(self) -> None:
@@ -84,6 +91,17 @@ class Calls:
             except grpc.RpcError as error:
                 delay_s = patience.delay(error)
             time.sleep(delay_s)
+
+    def _once(self, method: "grpc.UnaryUnaryMultiCallable[Request, Answer]", request: Request) -> Answer:
+        """A call that does something anew each time, and so is not repeated. Raises AcestepsError."""
+        try:
+            return method(request, timeout=self._call_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise error_from_rpc(error) from error
+
+    def _speak_for(self, secret: str) -> None:
+        """Calls from now on are made with this secret."""
+        self._metadata = call_metadata(secret)
 
     def _follow(
         self,

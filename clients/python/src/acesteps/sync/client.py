@@ -1,13 +1,25 @@
 """The synchronous client as a whole."""
 
+from acesteps.sync.accounts import Accounts
 from acesteps.sync.audio import Audio
 from acesteps.sync.batches import Batches
 from acesteps.sync.minting import Minting
+from acesteps.sync.operating import Operating
 from acesteps.sync.songs import Songs
+from acesteps.sync.webhooks import Webhooks
 from acesteps.sync.words import Words
 
 
-class Client(Songs, Batches, Words, Audio, Minting):
+class Client(
+    Songs,
+    Batches,
+    Words,
+    Audio,
+    Minting,
+    Accounts,
+    Webhooks,
+    Operating,
+):
     """A gateway, as one account sees it.
 
     Answers are the gateway's own messages, described in `acesteps/gateway/v1`. Calls that the gateway

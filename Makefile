@@ -114,6 +114,7 @@ $(RUNTIME): requirements/runtime.txt requirements/constraints.txt | $(BIN)/pytho
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/runtime.txt -c requirements/constraints.txt
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
 	  pathlib.Path(sysconfig.get_path("purelib"), "acesteps-paths.pth").write_text("$(CURDIR)\n$(CURDIR)/clients/python/src\n$(CURDIR)/build/gen\n")'
+	@printf '#!%s\nfrom acesteps.cli.command import run\n\nrun()\n' "$(CURDIR)/$(BIN)/python" >$(BIN)/acesteps && chmod +x $(BIN)/acesteps
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUNTIME) node_modules/.dev

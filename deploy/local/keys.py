@@ -1,9 +1,11 @@
 """The keys of one laptop's mesh: who signs permits, who attests songs, and the bundle that says so.
 
-Made once, by the commands that an operator uses too, and kept. Holds no secret in memory.
+Made once, by the commands that an operator uses too, and kept. Holds no private key in memory.
 """
 
 import json
+import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,6 +47,18 @@ def ensure_keystore(folder: Path, name: str) -> Keystore:
         arguments = ["--keystore", keystore.file, "--password-file", keystore.password_file]
         _run("services.signer.keys", "new", *arguments, "--new-password", "--scrypt-n", SCRYPT_N)
     return keystore
+
+
+def ensure_secret(folder: Path, name: str) -> str:
+    """The random text that `folder` keeps in the file `name`, readable by its owner only."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = folder / name
+    try:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+            new.write(secrets.token_urlsafe(32))
+    except FileExistsError:
+        pass  # made by an earlier start
+    return file.read_text()
 
 
 def ensure_pod_key(folder: Path) -> Path:

@@ -288,6 +288,8 @@ class Stack:
                 "DATABASE_URL": self.database.gateway_dsn,
                 **{f"{name.upper()}_TARGET": f"{LOOPBACK}:{port}" for name, port in ports.items()},
                 "OBJECTS_URL": self.folder.objects.as_uri(),
+                "URL_KEYS": keys.ensure_secret(self.folder.keys, "url.key"),
+                "WEBHOOK_KEY": keys.ensure_secret(self.folder.keys, "webhook.key"),
                 "CONTRACT_ABI_FILE": ARTIFACT,
                 "CHAIN_RPC_URL": self.rpc_url,
                 "CHAIN_ID": self.chain_id,

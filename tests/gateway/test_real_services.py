@@ -1,6 +1,7 @@
 """The gateway with the real lyrics and music services, each in its own process."""
 
 import asyncio
+import gc
 import hashlib
 import io
 import time
@@ -108,7 +109,9 @@ async def test_own_words_are_sung(real: Gateway) -> None:
     assert lines == words.splitlines()[1:]
 
 
-async def test_what_the_engine_does_not_do_fails_the_song_at_once(real: Gateway) -> None:
+async def test_what_the_engine_does_not_do_fails_the_song_at_once(
+    real: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
     sampled = await real.ended((await real.create(sampling={"steps": 9})).id)
     assert (sampled.attempt, sampled.failure.reason) == (1, "SAMPLING_UNSUPPORTED")
     source = await real.ended((await real.create()).id)
@@ -117,6 +120,8 @@ async def test_what_the_engine_does_not_do_fails_the_song_at_once(real: Gateway)
     song = await real.ended(song.id)
     assert (song.state, song.attempt) == (pb.SONG_STATE_FAILED, 1)
     assert song.failure.reason == "EDIT_UNSUPPORTED"
+    gc.collect()  # which is when asyncio tells of tasks that nobody ended
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_the_same_seed_gives_the_same_samples_and_another_file(real: Gateway) -> None:

@@ -142,12 +142,12 @@ class Renderer:
         """
         async for request in requests:
             if call.done():
-                return
+                break
             async with self._patience():
                 await call.write(request)
             if request.awaits_go_ahead and not await _goes_ahead(call):
-                return
-        await call.done_writing()
+                break
+        await call.done_writing()  # of an ended call too: its task waits for more until it is told
 
     async def _next(self, call: "Call") -> music_pb.GenerateSongResponse | None:
         """The next response, or None after the last."""

@@ -3,7 +3,7 @@
 Checks only what the gateway cannot: its own errors name field and limit.
 """
 
-from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -204,7 +204,6 @@ def _add_minting(command: Callable[..., Parser]) -> None:
 
 
 def _positive(text: str) -> Any:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(text)

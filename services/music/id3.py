@@ -56,6 +56,7 @@ def id3_tag(tags: SongTags) -> bytes:
 
 
 def _user_text(description: str, value: str) -> bytes:
+    """ID3v2.4's frame of user-defined text is called TXXX."""
     return _frame(b"TXXX", _UTF8 + description.encode() + b"\x00" + value.encode())
 
 

@@ -253,9 +253,7 @@ def test_a_record_that_is_none_is_refused(vocabulary: Path, tmp_path: Path, cont
         check_lyric_tokens(tmp_path / "record.json", vocabulary)
 
 
-@pytest.mark.skipif(
-    not RELEASED_VOCABULARY.is_file(), reason="needs the released lyric vocabulary: set ACESTEP_LYRIC_VOCAB"
-)
+@pytest.mark.skipif(not RELEASED_VOCABULARY.is_file(), reason="ACESTEP_LYRIC_VOCAB names no vocabulary")
 def test_ids_agree_with_the_released_tokenizer() -> None:
     rows = check_lyric_tokens(RECORD, RELEASED_VOCABULARY)
     assert len(rows) == 57

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import InvalidField, NotFound
+from services.gateway import song_traces
 from services.gateway.models import Account, AudioFormat, PermitFormat, Song
 from services.gateway.store import Store
 
@@ -35,6 +36,8 @@ async def song_of_account(store: Store, account: Account, song_id: str, field: s
     song = await store.get(account.id, id_of_song(song_id, field))
     if song is None:
         raise song_not_found(song_id, field)
+    if field == "song_id":
+        song_traces.concerns(song_id)
     return song
 
 

@@ -30,6 +30,13 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 def setup_tracing(service: str) -> TracerProvider:
     """The process's provider; shut it down at the end, so that the last spans leave."""
+    provider = provider_of(service)
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def provider_of(service: str) -> TracerProvider:
+    """As the environment says."""
     sends = any(map(os.environ.get, _ENDPOINTS)) and os.environ.get("OTEL_TRACES_EXPORTER") != "none"
     resource = Resource.create(
         {
@@ -44,7 +51,6 @@ def setup_tracing(service: str) -> TracerProvider:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
     return provider
 
 

@@ -1,4 +1,4 @@
-"""How much memory of the accelerator this process has, as torch tells it. A CPU has none of its own to tell."""
+"""How much memory of the accelerator this process has, as torch tells it. A CPU has none of its own."""
 
 import torch
 
@@ -6,7 +6,7 @@ from services.music.engine import DeviceMemory
 
 
 def device_memory(device: torch.device) -> DeviceMemory | None:
-    """Costs microseconds: torch's own counters, and no word with the device but for its size, which is kept."""
+    """Costs microseconds: torch's own counters, and the device's size, which it keeps."""
     match device.type:
         case "cuda":
             return DeviceMemory(

@@ -16,7 +16,8 @@ Every service reads its settings from the environment, `<SERVICE>_<NAME>`. An un
 the start with one line. `python -m services.<service> --help` lists them too. This page is written by
 `make docs`.
 
-Traces are configured by the standard `OTEL_*` variables; without `OTEL_EXPORTER_OTLP_ENDPOINT` none are sent.
+Traces are configured by the standard `OTEL_*` variables; without `OTEL_EXPORTER_OTLP_ENDPOINT` none are sent
+([observability](observability.md#traces)).
 """
 
 

@@ -36,8 +36,6 @@ async def song_of_account(store: Store, account: Account, song_id: str, field: s
     song = await store.get(account.id, id_of_song(song_id, field))
     if song is None:
         raise song_not_found(song_id, field)
-    if field == "song_id":
-        song_traces.concerns(song_id)
     return song
 
 
@@ -51,6 +49,8 @@ def id_of_song(song_id: str, field: str = "song_id") -> UUID:
         raise song_not_found(song_id[:64], field) from None
     if str(found) != song_id:  # UUID() also takes braces, urn: and capitals
         raise song_not_found(song_id[:64], field)
+    if field == "song_id":
+        song_traces.concerns(found)
     return found
 
 

@@ -16,7 +16,8 @@ OLDEST_QUEUED_S = Gauge(
 )
 ATTEMPTS = Counter(
     "acesteps_gateway_attempts_total",
-    "Attempts ended here: succeeded, given_back (uncounted), retried, failed (the song, for good), lost.",
+    "Attempts ended here, by outcome: succeeded; failed, and the song for good; retried; given_back,"
+    " uncounted; lost, as cancelled or taken by another; reaped, as its worker went silent.",
     ("outcome",),
 )
 FIRST_AUDIO_S = Histogram(

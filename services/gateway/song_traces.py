@@ -22,12 +22,14 @@ LEASE_EXPIRED = "LEASE_EXPIRED"
 
 @dataclass(frozen=True)
 class Lost:
-    """An attempt whose worker went silent. Field names are the columns'."""
+    """An attempt whose worker went silent."""
 
     id: UUID
     attempt: int
     started_at: datetime
     traceparent: str
+    # the song with it, for good
+    song_failed: bool
 
 
 def begun(new: NewSong) -> tuple[NewSong, Span]:

@@ -102,7 +102,7 @@ class Collector(rpc.TraceServiceServicer):
 @contextmanager
 def collecting() -> Iterator[Collector]:
     collector, server = Collector(), grpc.server(ThreadPoolExecutor(4))
-    rpc.add_TraceServiceServicer_to_server(collector, server)
+    rpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
     collector.port = server.add_insecure_port(f"{LOOPBACK}:0")
     server.start()
     try:

@@ -52,6 +52,12 @@ class Outcome(StrEnum):
     FAILED = "failed"
     # Cancelled, reaped or begun again elsewhere.
     LOST = "lost"
+    # Of a worker that went silent, as the one that found it says.
+    REAPED = "reaped"
+
+
+for _outcome in Outcome:  # a rate needs the zero before the first
+    metrics.ATTEMPTS.labels(_outcome.value)
 
 
 class Attempt:
@@ -62,7 +68,7 @@ class Attempt:
         self._lyricist, self._renderer = lyricist, renderer
         self._journal = Journal(queue, song.id, song.attempt)
         self._key = (song.id, song.attempt)
-        self._ids = {"song": str(song.id), "attempt": song.attempt}
+        self._ids = {"song_id": str(song.id), "attempt": song.attempt}
 
     async def run(self) -> Outcome:
         """Makes the song. Cancelling gives it back. Raises nothing but CancelledError."""

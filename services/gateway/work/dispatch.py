@@ -97,7 +97,7 @@ class Dispatcher:
 
     async def _make_one(self, song: Song, turn: Turn) -> Outcome:
         with song_traces.attempt(song) as span:
-            _log.info("attempt begun", extra={"song": str(song.id), "attempt": song.attempt})
+            _log.info("attempt begun", extra={"song_id": str(song.id), "attempt": song.attempt})
             if song.attempt == 1:
                 waited_s = (datetime.now(UTC) - song.created_at).total_seconds()
                 metrics.WAITED_S.observe(waited_s, exemplar())
@@ -127,9 +127,10 @@ class Dispatcher:
         while True:
             with suppress(DatabaseUnavailable):
                 for lost in await self._queue.reap():
+                    metrics.ATTEMPTS.labels(Outcome.FAILED if lost.song_failed else Outcome.REAPED).inc()
                     metrics.FAILURES.labels(song_traces.LEASE_EXPIRED).inc()
                     with song_traces.reaping(lost):
-                        extra = {"song": str(lost.id), "attempt": lost.attempt}
+                        extra = {"song_id": str(lost.id), "attempt": lost.attempt}
                         _log.warning("attempt reaped", extra=extra)
             await asyncio.sleep(every_s)
 

@@ -20,7 +20,6 @@ LONGEST_BACKOFF_S = 60.0
 
 T = TypeVar("T")
 
-_LOST = ", ".join(f.name for f in fields(Lost))
 _RESULT = tuple(f.name for f in fields(Result))
 _HELD = "id = $1 AND attempt = $2 AND state = 'RUNNING'"
 _LEFT = "lease_expires_at = NULL, eta_s = 0, media_type = '', stream_bytes = 0, revision = revision + 1"
@@ -249,14 +248,16 @@ class Queue:
         """Ends the attempts whose lease ran out, each as a failure."""
         rows = await self._database.rows(
             "WITH lost AS ("
-            f"  SELECT {_LOST} FROM songs WHERE state = 'RUNNING' AND lease_expires_at < now()"
+            "  SELECT id, attempt, started_at, traceparent FROM songs"
+            "  WHERE state = 'RUNNING' AND lease_expires_at < now()"
             "  FOR UPDATE SKIP LOCKED"
             "), expired AS (SELECT id FROM lost), ended AS ("
             "  UPDATE songs SET failure_reason = 'LEASE_EXPIRED',"
             "    failure_message = 'the worker that made this song went silent',"
             f"   {_FAILED_ONCE_MORE.format(limit='$1', backoff='$2::float8')}"
-            "  FROM expired WHERE songs.id = expired.id RETURNING songs.id"
-            f"), {_DROP_CHUNKS} SELECT {_LOST} FROM lost",
+            "  FROM expired WHERE songs.id = expired.id"
+            "  RETURNING songs.id, songs.state = 'FAILED' AS song_failed"
+            f"), {_DROP_CHUNKS} SELECT lost.*, song_failed FROM lost JOIN ended USING (id)",
             self.limits.max_failures, self.limits.backoff_s,
         )  # fmt: skip
         return [Lost(**row) for row in rows]

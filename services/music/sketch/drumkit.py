@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.music.sketch.randomness import stream
+from services.music.sketch.randomness import Seed, stream
 from services.music.sketch.tones import (
     Signal,
     bandpass,
@@ -64,7 +64,7 @@ _METAL_HZ = (263.0, 400.0, 421.0, 474.0, 587.0, 845.0)
 class Drummer:
     """Strokes of one kit; each piece is made once per variant and kept (a few seconds of sound in all)."""
 
-    def __init__(self, kit: str, seed: int) -> None:
+    def __init__(self, kit: str, seed: Seed) -> None:
         self._kit, self._name, self._seed = KITS[kit], kit, seed
         self._strokes: dict[tuple[str, int], Signal] = {}
 

@@ -65,6 +65,7 @@ class Clock:
     total: int  # samples of the song
     swing: float
     swing_eighths: bool
+    origin: int = 0  # sample of the first bar: what goes on from another song finds its beat first
 
     @property
     def step_s(self) -> float:
@@ -79,7 +80,7 @@ class Clock:
             within *= middle / (period / 2)
         else:
             within = middle + (within - period / 2) * (period - middle) / (period / 2)
-        return round((bar * STEPS + whole * period + within) * self.step_s * RATE)
+        return self.origin + round((bar * STEPS + whole * period + within) * self.step_s * RATE)
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,20 @@ class Form:
 def shape(reading: Reading, lyrics: Sequence[LyricSection], total: int) -> Form:
     """The form of a song of `total` samples. Lines that do not fit are left out, from the end."""
     clock = _clock(reading, total)
-    bar_s = clock.step_s * STEPS
+    return Form(clock, sections_of(reading, lyrics, clock))
+
+
+def sections_of(reading: Reading, lyrics: Sequence[LyricSection], clock: Clock) -> tuple[Section, ...]:
+    """The sections that fill the bars of a clock."""
     if any(section.lines for section in lyrics):
-        parts = _sung(lyrics, clock.bars, bar_s)
+        parts = _sung(lyrics, clock.bars, clock.step_s * STEPS)
     elif lyrics:
         parts = _scaled(
             [(_KINDS.get(s.tag, s.tag), _WORDLESS.get(s.tag, 8) // 2, ()) for s in lyrics], clock.bars
         )
     else:
         parts = _instrumental(clock.bars)
-    return Form(clock, _placed(parts, reading))
+    return _placed(parts, reading)
 
 
 def _clock(reading: Reading, total: int) -> Clock:

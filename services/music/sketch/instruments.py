@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.music.sketch.randomness import stream
+from services.music.sketch.randomness import Seed, stream
 from services.music.sketch.timbres import Analog, Blown, Boom, Driven, Fm, Struck, Timbre
 from services.music.sketch.tones import midi_hz
 
@@ -206,7 +206,7 @@ class Player:
     A note depends on its own key only, so what the cache forgets is made again alike.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: Seed) -> None:
         self._seed = seed
         self._notes: OrderedDict[tuple[str, int, int, int], NDArray[np.float32]] = OrderedDict()
         self._bytes = 0

@@ -11,7 +11,7 @@ from services.music.sketch.harmony import Chord
 from services.music.sketch.instruments import SOUNDS
 from services.music.sketch.melody import bars_in, motif_rhythm, pitches, syllable_rhythm
 from services.music.sketch.plan import Plan
-from services.music.sketch.randomness import stream
+from services.music.sketch.randomness import resumed, stream
 from services.music.sketch.score import Phrase, Tone
 from services.music.sketch.tones import RATE
 from services.music.sketch.voice import LEAD, SungNote, register
@@ -45,6 +45,7 @@ def lead(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
     kind = "chorus" if section.kind in ("hook", "outro", "intro") else section.kind
     motif = stream(plan.seed, "motif", kind, letter)
     rhythm = motif_rhythm(plan.reading.genre.pulse * fullness, motif)
+    motif = resumed(motif, plan.seed, "melody", kind, letter)
     start_bar = section.first_bar + phrase * 2
     centre = _centre(sound.lowest, sound.highest, 72 if section.energy > 0.8 else 69)
 
@@ -83,8 +84,10 @@ def _following(plan: Plan, section: Section) -> tuple[Section, ...]:
 def _sung(plan: Plan, section: Section, line: SungLine, first_step: int) -> tuple[SungNote, ...]:
     # Every second line answers the one before: same rhythm where the syllables allow, closed end.
     order = [other.line for other in section.lines].index(line.line)
-    motif = stream(plan.seed, "tune", section.kind, order % 2 if section.kind != "chorus" else order % 4)
+    turn = order % 2 if section.kind != "chorus" else order % 4
+    motif = stream(plan.seed, "tune", section.kind, turn)
     rhythm = syllable_rhythm(line, motif)
+    motif = resumed(motif, plan.seed, "melody", section.kind, turn)
     clock = plan.form.clock
     lift = {"chorus": 3, "hook": 3, "pre-chorus": 2, "bridge": 2}.get(section.kind, 0)
     centre = register(float(stream(plan.seed, "singer").random())) + lift

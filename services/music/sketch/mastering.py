@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.music.engine import Pcm
 from services.music.sketch.genres import Genre
-from services.music.sketch.randomness import stream
+from services.music.sketch.randomness import Seed, stream
 from services.music.sketch.tones import RATE, samples
 
 Stereo = NDArray[np.float32]
@@ -20,6 +20,7 @@ Stereo = NDArray[np.float32]
 TARGET_LUFS = -12.7
 _CEILING = 10 ** (-1.6 / 20)  # leaves room for peaks between samples and for the MP3 encoder
 _LOOK_AHEAD = 1_024  # samples in which the limiter moves: 23 ms
+LATENCY = _LOOK_AHEAD  # samples that go in before the first comes out
 
 _OFFSETS = np.arange(8) - 3.5
 _HALF_SAMPLE = (np.sinc(_OFFSETS) * np.cos(np.pi * _OFFSETS / 9)).astype(np.float32)
@@ -40,10 +41,12 @@ def loudness_lufs(x: Stereo) -> float:
 
 
 class Master:
-    def __init__(self, genre: Genre, brightness: float, seed: int, total: int, fade: int) -> None:
-        """`total` samples of song, of which the last `fade` die away."""
+    def __init__(
+        self, genre: Genre, brightness: float, seed: Seed, total: int, fade: int, start: int = 0
+    ) -> None:
+        """`total` samples of song, of which the last `fade` die away; it begins at its sample `start`."""
         self._genre, self._total, self._fade = genre, total, fade
-        self._rng = stream(seed, "dust")
+        self._seed, self._taken = seed, start
         sections = [scipy.signal.butter(2, 30, "highpass", fs=RATE, output="sos")]
         # presence, and more or less light by the prompt's mood
         sections.append(_high_shelf(1_300, 3.5 + 12 * (brightness - 1)))
@@ -51,10 +54,19 @@ class Master:
             sections.append(scipy.signal.butter(2, genre.warmth, fs=RATE, output="sos"))
         self._filter = np.concatenate(sections)
         self._filter_state = np.zeros((len(self._filter), 2, 2))
-        self._gain = np.float32(1)
+        self._gain = np.float32(1)  # by the sound check
         # The limiter sees _LOOK_AHEAD samples more than it gives away, on either side.
         self._held = np.zeros((2 * _LOOK_AHEAD, 2), np.float32)
-        self._skip, self._done = _LOOK_AHEAD, 0
+        self._skip, self._done = _LOOK_AHEAD, start
+
+    @property
+    def level(self) -> float:
+        """What `set_level` found; given back, the song is as loud again."""
+        return float(self._gain)
+
+    @level.setter
+    def level(self, level: float) -> None:
+        self._gain = np.float32(level)
 
     def set_level(self, fullest: Stereo) -> None:
         """Fix the song's level by the loudest bar it will have (sound check)."""
@@ -69,6 +81,7 @@ class Master:
         colored, self._filter_state = self._colored(x, self._filter_state)
         if self._genre.dust:
             colored += self._crackle(len(colored))
+        self._taken += len(x)
         return self._sampled(self._limited(colored))
 
     def flush(self) -> Pcm:
@@ -95,12 +108,13 @@ class Master:
 
     def _crackle(self, n: int) -> Stereo:
         """Vinyl: a little hiss and a few clicks a second."""
-        dust = self._rng.standard_normal((n, 2), dtype=np.float32) * np.float32(0.0011 * self._genre.dust)
-        for at in self._rng.integers(0, n, self._rng.poisson(7 * n / RATE)):
-            size = self._rng.uniform(0.008, 0.03) * self._genre.dust
-            length = min(int(self._rng.integers(8, 40)), n - at)
+        rng = stream(self._seed, "dust", self._taken)  # so that a block sounds alike wherever one begins
+        dust = rng.standard_normal((n, 2), dtype=np.float32) * np.float32(0.0011 * self._genre.dust)
+        for at in rng.integers(0, n, rng.poisson(7 * n / RATE)):
+            size = rng.uniform(0.008, 0.03) * self._genre.dust
+            length = min(int(rng.integers(8, 40)), n - at)
             shape = np.exp(-np.arange(length, dtype=np.float32) / 6) * np.float32(size)
-            dust[at : at + length] += shape[:, None] * np.float32(self._rng.choice((-1.0, 1.0)))
+            dust[at : at + length] += shape[:, None] * np.float32(rng.choice((-1.0, 1.0)))
         return dust
 
     def _sampled(self, x: Stereo) -> Pcm:

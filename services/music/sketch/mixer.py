@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from services.music.sketch.drumkit import Drummer
 from services.music.sketch.genres import Genre
 from services.music.sketch.instruments import SOUNDS, Player
-from services.music.sketch.randomness import stream
+from services.music.sketch.randomness import Seed, stream
 from services.music.sketch.room import Room
 from services.music.sketch.score import Bar
 from services.music.sketch.tones import RATE, Signal, samples
@@ -42,7 +42,7 @@ _ECHOED = ("arp", "lead")
 
 class Mixer:
     def __init__(
-        self, genre: Genre, player: Player, drummer: Drummer, room: Room, seed: int, step_s: float
+        self, genre: Genre, player: Player, drummer: Drummer, room: Room, seed: Seed, step_s: float
     ) -> None:
         self._genre, self._player, self._drummer, self._seed = genre, player, drummer, seed
         self._echo = samples(3 * step_s)  # a dotted eighth

@@ -1,9 +1,8 @@
 """The plan of a song: reading, form, the chords of every bar and their voicing, and who plays what.
 
-Made once, before the first note; all else follows from it and the seed. Also what the engine's state holds.
+Made once, before the first note; all else follows from it and the seed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +12,11 @@ from services.music.sketch.form import Form, Section, shape
 from services.music.sketch.genres import STEPS, Part
 from services.music.sketch.harmony import Chord, bars_of, voiced
 from services.music.sketch.prompt import Reading, read
-from services.music.sketch.randomness import stream
+from services.music.sketch.randomness import Seed, stream
 
 # Which of the song's three progressions a section uses.
 _USES = {"chorus": 1, "hook": 1, "solo": 1, "outro": 1, "pre-chorus": 2, "bridge": 2, "break": 2}
-_CHORD_CENTRE = 62
+CHORD_CENTRE = 62
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Plan:
-    seed: int
+    seed: Seed
     reading: Reading
     form: Form
     band: Band
@@ -54,64 +53,32 @@ class Plan:
         count = len(self.chords[bar])
         return min(int(step * count / STEPS), count - 1)
 
-    def state(self, version: str) -> bytes:
-        """The plan as JSON: what a later edit needs beside the request. No words of prompt or lyrics."""
-        clock, reading = self.form.clock, self.reading
-        step_s = clock.step_s
-        return json.dumps(
-            {
-                "engine": "sketch",
-                "version": version,
-                "seed": self.seed,
-                "samples": clock.total,
-                "tempo_bpm": clock.tempo_bpm,
-                "genre": reading.genre.name,
-                "mood": reading.mood,
-                "tonic": reading.key.tonic,
-                "mode": reading.key.mode,
-                "chords": [[chord.symbol for chord in bar] for bar in self.chords],
-                "sections": [
-                    {
-                        "kind": section.kind,
-                        "first_bar": section.first_bar,
-                        "bars": section.bars,
-                        "energy": section.energy,
-                        "lines": [
-                            {
-                                "section": line.section,
-                                "line": line.line,
-                                "start_s": (section.first_bar * STEPS + line.first_step) * step_s,
-                                "end_s": (section.first_bar * STEPS + line.first_step + line.steps) * step_s,
-                                "syllables": len(line.syllables),
-                            }
-                            for line in section.lines
-                        ],
-                    }
-                    for section in self.form.sections
-                ],
-            },
-            sort_keys=True,
-            separators=(",", ":"),
-        ).encode()
-
 
 def make_plan(
     prompt: str, lyrics: Sequence[LyricSection], samples: int, seed: int, stated: Stated | None = None
 ) -> Plan:
     """`stated`: what the prompt says, as others have read it."""
     reading = read(prompt, seed, stated)
-    form = shape(reading, lyrics, samples)
+    return arranged(seed, reading, shape(reading, lyrics, samples))
+
+
+def arranged(seed: int, reading: Reading, form: Form) -> Plan:
+    """All that follows from a reading and a form."""
     chords = _harmony(reading, form.sections, seed)
-    band = _band(reading)
+    return Plan(seed, reading, form, band_of(reading), chords, voicings_of(chords, CHORD_CENTRE))
+
+
+def voicings_of(chords: Sequence[tuple[Chord, ...]], centre: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """The voicings of every bar's chords, low to high, each moving least from the one before."""
     voicings: list[tuple[tuple[int, ...], ...]] = []
     before: tuple[int, ...] = ()
     for bar in chords:
         pitches = []
         for harmony in bar:
-            before = voiced(harmony, before, _CHORD_CENTRE)
+            before = voiced(harmony, before, centre)
             pitches.append(before)
         voicings.append(tuple(pitches))
-    return Plan(seed, reading, form, band, chords, tuple(voicings))
+    return tuple(voicings)
 
 
 def _harmony(reading: Reading, sections: Sequence[Section], seed: int) -> tuple[tuple[Chord, ...], ...]:
@@ -131,7 +98,7 @@ def _harmony(reading: Reading, sections: Sequence[Section], seed: int) -> tuple[
     return (*out, (home,))
 
 
-def _band(reading: Reading) -> Band:
+def band_of(reading: Reading) -> Band:
     genre, wanted, silent = reading.genre, reading.wanted, reading.silent
     chords, arp, pad, bass = genre.chords, genre.arp, genre.pad, genre.bass
     if sounds := wanted.get("chords"):

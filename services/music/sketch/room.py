@@ -7,7 +7,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from services.music.sketch.randomness import stream
+from services.music.sketch.randomness import Seed, stream
 from services.music.sketch.tones import Signal, decay, highpass, lowpass, noise, samples
 
 Stereo = NDArray[np.float32]  # (n, 2)
@@ -16,7 +16,7 @@ Stereo = NDArray[np.float32]  # (n, 2)
 class Room:
     """An impulse response made of noise: early reflections, then a tail whose treble dies first."""
 
-    def __init__(self, time_s: float, wet: float, seed: int) -> None:
+    def __init__(self, time_s: float, wet: float, seed: Seed) -> None:
         rng = stream(seed, "room")
         n = samples(time_s)
         tail = np.empty((n, 2), np.float32)

@@ -64,17 +64,19 @@ def edited(request: RenderRequest, source: Song) -> Edited:
 def _varied(request: RenderRequest, source: Song, variance: float) -> Edited:
     if not variance:
         return Edited(source, ())
+    asked, other = _asked(request, source)
     takes = []
     for take, words in zip(source.takes, reworded(source, request.lyrics), strict=True):
-        varied = take.changed(request.seed, variance, reading=_other_reading(request, take))
+        varied = take.changed(request.seed, variance, reading=other)
         takes.append(replace(varied, words=_unless_same(words, take), level=None))
-    return Edited(Song(request.seed, tuple(takes)), (range(source.samples),))
+    return Edited(Song(request.seed, asked, tuple(takes)), (range(source.samples),))
 
 
 def _repainted(request: RenderRequest, source: Song, interval: range, variance: float) -> Edited:
     """The bars that the interval touches, whole; what is heard of them is the interval."""
     if not variance:
         return Edited(source, ())
+    asked, other = _asked(request, source)
     takes, new_words = [], reworded(source, request.lyrics)
     for (at, take), words in zip(source.placed(), new_words, strict=True):
         arrangement = Arrangement(take)
@@ -86,52 +88,46 @@ def _repainted(request: RenderRequest, source: Song, interval: range, variance: 
         ]
         if touched:
             bars = touched[0], touched[-1] + 1
-            repainted = take.changed(request.seed, variance, bars, _other_reading(request, take))
+            repainted = take.changed(request.seed, variance, bars, other)
             take = replace(repainted, words=_unless_same(_within(words, take, *bars), take))
         takes.append(take)
-    return Edited(Song(request.seed, tuple(takes)), (interval,))
+    return Edited(Song(request.seed, asked, tuple(takes)), (interval,))
 
 
 def _resung(request: RenderRequest, source: Song, *, remix: bool) -> Edited:
+    """The voice alone, from its first new consonant until it has rung out; or whole sections with it."""
     takes, new = [], []
     for (at, take), words in zip(source.placed(), reworded(source, request.lyrics), strict=True):
-        sung = replace(take, words=_unless_same(words, take))
-        stretches = _sung_anew(take, sung)
-        if remix:
-            for home, now in zip(take.sung.sections, words.sections, strict=True):
-                first, stop = home.first_bar, home.first_bar + home.bars
-                clock = take.form.clock
-                if not any(s.start < clock.at(stop) and clock.at(first) < s.stop for s in stretches):
-                    continue
-                if [line.syllables for line in home.lines] != [line.syllables for line in now.lines]:
-                    sung = sung.changed(request.seed, _REMIX, (first, stop))
-                    stretches.append(range(clock.at(first), clock.at(stop)))
+        sung, clock = replace(take, words=_unless_same(words, take)), take.form.clock
+        for first, stop in _resung_bars(take.sung, words) if remix else ():
+            sung = sung.changed(request.seed, _REMIX, (first, stop))
+            new.append(range(at + clock.at(first), at + clock.at(stop)))
         takes.append(sung)
-        new += [range(at + stretch.start, at + stretch.stop) for stretch in stretches]
-    return Edited(Song(request.seed, tuple(takes)), tuple(_joined(new)))
+        new += [range(at + stretch.start, at + stretch.stop) for stretch in _sung_anew(take, sung)]
+    return Edited(Song(request.seed, _asked(request, source)[0], tuple(takes)), tuple(_joined(new)))
 
 
 def _extended(request: RenderRequest, source: Song, left: int, right: int) -> Edited:
+    asked, other = _asked(request, source)
     takes, samples = list(source.takes), left + source.samples + right
     if left:
-        first = source.takes[0]
-        takes.insert(0, continued_left(request, first, left, _other_reading(request, first)))
+        takes.insert(0, continued_left(request, takes[0], left, other))
     if right:
-        takes.append(continued_right(request, source, right, _other_reading(request, source.takes[-1])))
+        takes.append(continued_right(request, source, right, other))
     spans = (range(left), range(left + source.samples, samples))
-    return Edited(Song(request.seed, tuple(takes)), tuple(span for span in spans if span), left)
+    return Edited(Song(request.seed, asked, tuple(takes)), tuple(span for span in spans if span), left)
 
 
-def _other_reading(request: RenderRequest, take: Take) -> SketchReading | None:
-    """What a request's prompt says, where it does not say what the take was made by. Key and tempo stay."""
+def _asked(request: RenderRequest, source: Song) -> tuple[SketchReading, SketchReading | None]:
+    """What a request's prompt says of a song whose key and tempo stay; again where that is something else."""
     stated = replace(request.stated or Reading(), key="", tempo_bpm=0.0)
-    asked = read(request.prompt, take.seed, stated)
-    of_source = Arrangement(take).throughout.reading
-    told = (asked.genre.name, asked.mood, asked.wanted, asked.silent)
-    known = (of_source.genre.name, of_source.mood, of_source.wanted, of_source.silent)
-    if told == known:
-        return None
-    return replace(asked, key=take.reading.key, tempo_bpm=take.form.clock.tempo_bpm, tempo_asked=True)
+    asked = read(request.prompt, source.takes[0].seed, stated)
+    known = source.asked
+    asked = replace(asked, key=known.key, tempo_bpm=known.tempo_bpm, tempo_asked=known.tempo_asked)
+    same = (asked.genre.name, asked.mood, asked.wanted, asked.silent) == (
+        (known.genre.name, known.mood, known.wanted, known.silent)
+    )
+    return asked, None if same else asked
 
 
 def _unless_same(words: Form, take: Take) -> Form | None:
@@ -150,6 +146,16 @@ def _within(words: Form, take: Take, first: int, stop: int) -> Form:
         for new, old in zip(words.sections, take.sung.sections, strict=True)
     ]
     return replace(words, sections=tuple(sections))
+
+
+def _resung_bars(old: Form, new: Form) -> list[tuple[int, int]]:
+    """Bars of the sections whose words are others; neighbours are one."""
+    bars: list[tuple[int, int]] = []
+    for before, after in zip(old.sections, new.sections, strict=True):
+        if [line.syllables for line in before.lines] != [line.syllables for line in after.lines]:
+            first, stop = before.first_bar, before.first_bar + before.bars
+            bars.append((bars.pop()[0] if bars and bars[-1][1] == first else first, stop))
+    return bars
 
 
 def _sung_anew(old: Take, new: Take) -> list[range]:

@@ -83,7 +83,7 @@ class SketchEngine:
 
 def _from_nothing(request: RenderRequest) -> tuple[Song, Splice]:
     plan = make_plan(request.prompt, request.lyrics, request.samples, request.seed, request.stated)
-    song = Song(request.seed, (Take(request.seed, plan.reading, plan.form),))
+    song = Song(request.seed, plan.reading, (Take(request.seed, plan.reading, plan.form),))
     nothing = np.empty((0, CHANNELS), np.int16)
     return song, Splice(nothing, 0, song.samples, (range(song.samples),))
 

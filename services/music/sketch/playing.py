@@ -135,14 +135,14 @@ class Playing:
     """A song to be played."""
 
     def __init__(self, song: Song) -> None:
-        self._seed = song.seed
+        self._song = song
         self._performances = [(at, Performance(take)) for at, take in song.placed()]
 
     @property
     def song(self) -> Song:
         """The song, with the level of every take."""
         takes = [replace(p.arrangement.take, level=p.level()) for _, p in self._performances]
-        return Song(self._seed, tuple(takes))
+        return replace(self._song, takes=tuple(takes))
 
     @property
     def arrangements(self) -> list[tuple[int, Arrangement]]:

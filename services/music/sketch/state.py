@@ -27,6 +27,8 @@ from services.music.sketch.vocabulary import MOODS, NEUTRAL
 _MOST_LINKS = 32
 _MOST_SAMPLES = 600 * RATE
 _MOST_BARS = 4_000
+# A remix of words changes its sections one by one.
+_MOST_CHANGES = 2_000
 
 _Seed = Annotated[int, Field(ge=0, lt=MOST_SEEDS)]
 _Name = Annotated[str, Field(max_length=64)]
@@ -120,7 +122,7 @@ class _Section(_Value):
 
 
 class _Change(_Value):
-    seed: Annotated[int, Field(ge=MOST_SEEDS, lt=MOST_SEEDS * (_MOST_LINKS + 2))]
+    seed: Annotated[int, Field(ge=MOST_SEEDS, lt=MOST_SEEDS * (_MOST_CHANGES + 2))]
     variance: Annotated[float, Field(ge=0, le=1)]
     first_bar: Annotated[int, Field(ge=PRELUDE, le=_MOST_BARS)]
     stop_bar: Annotated[int, Field(ge=0, le=_MOST_BARS + 1)]
@@ -139,7 +141,7 @@ class _Take(_Value):
     level: Annotated[float, Field(ge=0.001, le=100)]
     sections: Annotated[list[_Section], Field(max_length=1_000)]
     words: Annotated[list[Annotated[list[_Line], Field(max_length=1_000)]], Field(max_length=1_000)] | None
-    changes: Annotated[list[_Change], Field(max_length=2 * _MOST_LINKS)]
+    changes: Annotated[list[_Change], Field(max_length=_MOST_CHANGES)]
 
     @classmethod
     def of(cls, take: Take) -> "_Take":
@@ -204,6 +206,7 @@ class _State(BaseModel):
     version: _Name
     seed: _Seed
     samples: Annotated[int, Field(ge=1, le=_MOST_SAMPLES)]
+    asked: _Reading
     takes: Annotated[list[_Take], Field(min_length=1, max_length=2 * _MOST_LINKS + 1)]
 
 
@@ -224,6 +227,7 @@ def state_of(playing: Playing, version: str) -> bytes:
             "version": version,
             "seed": song.seed,
             "samples": song.samples,
+            "asked": _Reading.of(song.asked).model_dump(),
             **outline(playing.arrangements),
             "takes": [_Take.of(take).model_dump() for take in song.takes],
         },
@@ -253,7 +257,7 @@ def _song(data: bytes, version: str) -> Song:
         raise StateError(f"{'.'.join(map(str, first['loc'])) or 'JSON'}: {first['msg']}") from None
     if state.version != version:
         raise StateError(f"version {state.version}")
-    song = Song(state.seed, tuple(take.value() for take in state.takes))
+    song = Song(state.seed, state.asked.value(), tuple(take.value() for take in state.takes))
     if song.samples != state.samples:
         raise StateError(f"takes of {song.samples} samples in a song of {state.samples}")
     return song

@@ -76,6 +76,7 @@ class Take:
 @dataclass(frozen=True)
 class Song:
     seed: int  # of the request that made it
+    asked: Reading  # what its prompt says, which may be that of an edit of some bars
     takes: tuple[Take, ...]
 
     @property

@@ -16,6 +16,7 @@ from services.music.sketch.words import sung_sections, with_lines
 # The same motifs and chords, other melodies of them.
 _VARIANCE = 0.6
 _LEAST_END_S = 1.5
+_LEAST_CHORD_S = 0.25
 # What begins or ends a song does neither where it goes on.
 _WITHIN = {"intro": "inst", "outro": "inst"}
 
@@ -32,8 +33,8 @@ def continued_right(request: RenderRequest, source: Song, samples: int, reading:
     origin = clock.at(bar) - last.samples
     least_end = min(round(_LEAST_END_S * RATE), samples // 5)
     bars = max(int((samples - origin - least_end) / _bar_samples(clock)), 0)
-    if not bars:
-        origin = 0  # a last chord at once
+    if not bars:  # a last chord at once, or not even that
+        origin = 0 if samples >= _LEAST_CHORD_S * RATE else samples
     more = with_lines(request.lyrics)[sung_sections(source) :]
     clock = replace(clock, bars=bars, total=samples, origin=origin)
     sections = sections_of(reading or last.reading, [section for _, section in more], clock) if bars else ()

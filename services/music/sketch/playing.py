@@ -96,6 +96,10 @@ class Performance:
         return Master(genre, brightness, take.seed, take.samples, self.arrangement.fade, start)
 
     def _checked(self) -> float:
+        """By what the take is throughout: some bars that were repainted do not make the others softer."""
+        take = self.arrangement.take
+        if take.changes != take.throughout:
+            return Performance(replace(take, changes=take.throughout)).level()
         desk, arrangement = _Desk(self), self.arrangement
         first, last = fullest_bars(arrangement.throughout)
         if first:  # a line that is sung there may begin with a breath before

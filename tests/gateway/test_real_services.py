@@ -8,13 +8,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 import pytest_asyncio
 import soundfile
+from numpy.typing import NDArray
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
+from acesteps.music.v1 import music_service_pb2 as music_pb
 from deploy.local.ports import free_ports
 from deploy.local.postgres import Database
 from deploy.local.processes import Child
@@ -33,7 +37,14 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     folder = tmp_path_factory.mktemp("services")
     POD.key.save(folder / "pod.pem")
     lyrics, music = free_ports(2)
-    own = {"lyrics": {}, "music": {"ATTESTATION_KEY_FILE": folder / "pod.pem", "POD_ID": "test"}}
+    bundle = folder / "bundle.json"
+    pod = {
+        "ATTESTATION_KEY_FILE": folder / "pod.pem",
+        "POD_ID": "test",
+        "TRUST_BUNDLE_FILE": bundle,
+        "TRUST_STATE_FILE": folder / "seen.json",
+    }
+    own = {"lyrics": {}, "music": pod}
     with ExitStack() as stack:
         children = [
             Child(service_command(name, port, own[name], folder / f"{name}.log", ()), lambda line: None)
@@ -44,6 +55,9 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
             child.start()
         for child in children:
             child.wait_ready()
+        engine = describe_engine(music)
+        trusted = POD.trusted(weights_digests=(engine.weights_digest,), tasks=engine.tasks)
+        TrustBundle(version=1, keys=(trusted,)).save(bundle)
         yield {"lyrics": f"127.0.0.1:{lyrics}", "music": f"127.0.0.1:{music}"}
 
 
@@ -115,13 +129,44 @@ async def test_what_the_engine_does_not_do_fails_the_song_at_once(
     sampled = await real.ended((await real.create(sampling={"steps": 9})).id)
     assert (sampled.attempt, sampled.failure.reason) == (1, "SAMPLING_UNSUPPORTED")
     source = await real.ended((await real.create()).id)
-    asked = pb.CreateSongRequest(source_song_id=source.id, repaint={"start_s": 1.0, "end_s": 2.0})
-    song = (await real.grpc.CreateSong(asked, timeout=CALL_S)).song
-    song = await real.ended(song.id)
+    asked = pb.CreateSongRequest(
+        source_song_id=source.id, repaint={"start_s": 1.0, "end_s": 2.0}, sampling={"steps": 9}
+    )
+    song = await real.ended((await real.grpc.CreateSong(asked, timeout=CALL_S)).song.id)
     assert (song.state, song.attempt) == (pb.SONG_STATE_FAILED, 1)
-    assert song.failure.reason == "EDIT_UNSUPPORTED"
+    assert song.failure.reason == "SAMPLING_UNSUPPORTED"
     gc.collect()  # which is when asyncio tells of tasks that nobody ended
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_a_song_is_changed_and_changed_again(real: Gateway) -> None:
+    async def changed(source: pb.Song, **fields: Any) -> pb.Song:
+        asked = pb.CreateSongRequest(source_song_id=source.id, **fields)
+        song = await real.ended((await real.grpc.CreateSong(asked, timeout=CALL_S)).song.id)
+        assert song.state == pb.SONG_STATE_SUCCEEDED, song.failure
+        return song
+
+    async def pcm_of(song: pb.Song) -> NDArray[np.int16]:
+        wav = await real.http.get(f"/v1/songs/{song.id}/audio", params={"format": "wav"})
+        return np.asarray(soundfile.read(io.BytesIO(wav.content), dtype="int16")[0])
+
+    words = "[verse]\nrain on the roof\nrain on the pane\n"
+    source = await real.ended(
+        (await real.create(instrumental=False, lyrics=words, duration_s=10.0, creator_address=CREATOR)).id
+    )
+    painted = await changed(source, repaint={"start_s": 4.0, "end_s": 6.0})
+    longer = await changed(painted, extend={"right_s": 5.0})
+    mode = music_pb.LyricEdit.MODE_ONLY_LYRICS
+    reworded = await changed(longer, lyric_edit={"mode": mode}, lyrics=words.replace("roof", "river"))
+    first, second, third, fourth = [await pcm_of(song) for song in (source, painted, longer, reworded)]
+    assert np.array_equal(first[: 4 * 44_100], second[: 4 * 44_100])
+    assert np.array_equal(first[6 * 44_100 :], second[6 * 44_100 :])
+    assert not np.array_equal(first, second)
+    assert np.array_equal(third[: len(second)], second)
+    assert len(third) == len(fourth) == 15 * 44_100
+    assert np.array_equal(third[10 * 44_100 :], fourth[10 * 44_100 :])
+    assert not np.array_equal(third, fourth)
+    assert (reworded.music.key, reworded.music.tempo_bpm) == (source.music.key, source.music.tempo_bpm)
 
 
 async def test_the_same_seed_gives_the_same_samples_and_another_file(real: Gateway) -> None:

@@ -1,38 +1,11 @@
-"""A client of the music service that sends a source back, whole or tampered with."""
+"""A pod of the tiny checkpoint that edits."""
 
-import base64
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import grpc
-
-from acesteps.music.v1 import music_service_pb2 as pb
-from services.common.errors import ServiceError, error_from_rpc
-from services.common.provenance import AttestationKey, SongStatement
-from services.common.trust import TrustBundle, TrustedKey, verify
 from services.common.weights import digest_in
 from services.music.weights import RELEASE
-from tests.music.pod import Heard, Pod
+from tests.music.pod import Pod
 from tests.music_acestep.tiny_checkpoint import tiny_weights
-
-TASKS = ("text2music", "variation", "repaint", "lyric_edit", "extend")
-
-
-@dataclass(frozen=True, eq=False)
-class Studio:
-    """A pod that edits, and the bundle by which its songs are trusted."""
-
-    pod: Pod
-    bundle_file: Path
-
-    @property
-    def bundle(self) -> TrustBundle:
-        return TrustBundle.parse(self.bundle_file.read_bytes())
-
-    def statement(self, song: Heard) -> SongStatement:
-        return verify(song.result.envelope, self.bundle, datetime.now(UTC))
 
 
 def editing_pod(folder: Path, *, slots: int, steps: int) -> tuple[Pod, Path]:
@@ -52,70 +25,3 @@ def editing_pod(folder: Path, *, slots: int, steps: int) -> tuple[Pod, Path]:
 def pod_digest(folder: Path) -> str:
     """The digest of the weights of `editing_pod`'s pod."""
     return digest_in(folder / "weights", RELEASE)
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """What a gateway keeps of a song."""
-
-    envelopes: tuple[bytes, ...]  # its own first
-    state: bytes
-    master: bytes
-
-    @classmethod
-    def of(cls, song: Heard, source: "Kept | None" = None) -> "Kept":
-        chain = (song.result.envelope, *(source.envelopes if source else ()))
-        return cls(chain, bytes(song.state), bytes(song.master))
-
-    def parts(self, chunk_bytes: int = 65_536) -> Iterator[pb.GenerateSongRequest]:
-        for envelope in self.envelopes:
-            yield pb.GenerateSongRequest(envelope=envelope)
-        for name, blob in (("state", self.state), ("master", self.master)):
-            for at in range(0, len(blob), chunk_bytes):
-                chunk = pb.BlobChunk(offset=at, total_bytes=len(blob), data=blob[at : at + chunk_bytes])
-                yield pb.GenerateSongRequest(**{name: chunk})  # one of two fields
-
-    def with_(self, **changes: object) -> "Kept":
-        return replace(self, **changes)  # fields of any type
-
-
-async def send(pod: Pod, requests: Sequence[pb.GenerateSongRequest]) -> Heard:
-    """A call with these messages. Raises ServiceError."""
-    heard = Heard()
-    async with pod.stub() as stub:
-        call = stub.GenerateSong(iter(requests), timeout=60)
-        try:
-            async for response in call:
-                heard.take(response)
-        except grpc.aio.AioRpcError as error:
-            raise error_from_rpc(error) from error
-    return heard
-
-
-async def edit(pod: Pod, spec: pb.SongSpec, source: Kept) -> Heard:
-    return await send(pod, [pb.GenerateSongRequest(spec=spec), *source.parts()])
-
-
-async def refusal(pod: Pod, requests: Sequence[pb.GenerateSongRequest]) -> ServiceError:
-    try:
-        await send(pod, requests)
-    except ServiceError as error:
-        return error
-    raise AssertionError("the call was not refused")
-
-
-def trusted(key: AttestationKey, engine: str, weights_digest: str) -> TrustedKey:
-    now = datetime.now(UTC)
-    return TrustedKey(
-        key_id=key.key_id,
-        public_key=base64.b64encode(key.public_key).decode(),
-        not_before=now - timedelta(days=1),
-        not_after=now + timedelta(days=1),
-        engines=(engine,),
-        weights_digests=(weights_digest,),
-        tasks=TASKS,
-    )
-
-
-def write_bundle(path: Path, version: int, *keys: TrustedKey) -> None:
-    TrustBundle(version=version, keys=keys).save(path)

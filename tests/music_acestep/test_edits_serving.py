@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -24,17 +23,9 @@ from services.common.provenance import AttestationKey, attest
 from services.common.trust import verify
 from services.signer.policy import Scope, check_song, verified_statements
 from services.signer.request import PermitFormat, read_request
-from tests.music.pod import Heard, Pod, spec
-from tests.music_acestep.editing import (
-    Kept,
-    Studio,
-    edit,
-    editing_pod,
-    pod_digest,
-    refusal,
-    trusted,
-    write_bundle,
-)
+from tests.music.editing import Kept, Studio, edit, refusal, trusted, write_bundle
+from tests.music.pod import Heard, spec
+from tests.music_acestep.editing import editing_pod, pod_digest
 from tests.signer.attested import CONTRACT, metadata_of
 from tests.signer.attested import CREATOR as WALLET
 
@@ -334,9 +325,3 @@ async def test_a_source_without_an_edit_and_a_second_spec_are_refused(studio: St
     assert (await refusal(studio.pod, [plain, *kept.parts()])).reason == "SOURCE_UNEXPECTED"
     assert (await refusal(studio.pod, [edited, edited])).reason == "SPEC_EXPECTED"
     assert (await refusal(studio.pod, list(kept.parts())[:1])).reason == "SPEC_EXPECTED"
-
-
-async def test_the_sketch_makes_no_edits(tmp_path: Path) -> None:
-    with Pod(tmp_path / "pod").running() as pod:
-        error = await refusal(pod, [pb.GenerateSongRequest(spec=order(variation={}))])
-    assert (error.code, error.reason) == (grpc.StatusCode.UNIMPLEMENTED, "EDIT_UNSUPPORTED")

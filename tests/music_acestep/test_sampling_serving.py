@@ -10,8 +10,9 @@ from acesteps.music.v1 import music_service_pb2 as pb
 from services.music.acestep.making import Making
 from services.music.acestep.options import SamplingOptions
 from services.music.acestep.state import SongState
+from tests.music.editing import Kept, Studio, edit, trusted, write_bundle
 from tests.music.pod import Heard, spec
-from tests.music_acestep.editing import Kept, Studio, edit, editing_pod, pod_digest, trusted, write_bundle
+from tests.music_acestep.editing import editing_pod, pod_digest
 
 STEPS = 4
 S = pb.Sampling

@@ -17,6 +17,7 @@ from services.music.sketch.instruments import Player
 from services.music.sketch.mastering import LATENCY, Master
 from services.music.sketch.mixer import Mixer, Stereo
 from services.music.sketch.plan import Plan
+from services.music.sketch.randomness import Seed
 from services.music.sketch.room import Room
 from services.music.sketch.score import Bar
 from services.music.sketch.takes import Song, Take
@@ -26,6 +27,8 @@ from services.music.sketch.tones import RATE
 _RINGING_S = 6.0
 
 _Sounds = tuple[Player, Drummer, Room]
+# What bars that sound alike have in common.
+_Alike = tuple[Seed, str]
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Performance:
 
     def __init__(self, take: Take) -> None:
         self.arrangement = Arrangement(take)
-        self._sounds: dict[tuple[object, str], _Sounds] = {}
+        self._sounds: dict[_Alike, _Sounds] = {}
         self._level = take.level
 
     @property
@@ -77,12 +80,19 @@ class Performance:
 
     def sounds(self, plan: Plan) -> _Sounds:
         """Players, drums and room of a plan: the same for all bars that sound alike."""
-        genre, key = plan.reading.genre, (plan.seed, plan.reading.genre.name)
+        genre, key = plan.reading.genre, _alike(plan)
         if key not in self._sounds:
             self._sounds[key] = (
                 Player(plan.seed), Drummer(genre.kit, plan.seed), Room(*genre.room, plan.seed)
             )  # fmt: skip
         return self._sounds[key]
+
+    def forget(self, alike: _Alike | None = None) -> None:
+        """Lets go of sounds, by default of all: they can be made again, and take a good deal of memory."""
+        if alike is None:
+            self._sounds.clear()
+        else:
+            self._sounds.pop(alike, None)
 
     def _master(self, first: int) -> Master:
         arrangement = self.arrangement
@@ -109,16 +119,20 @@ class Performance:
         return master.level
 
 
+def _alike(plan: Plan) -> _Alike:
+    return plan.seed, plan.reading.genre.name
+
+
 class _Desk:
     """The mixers of a take: one for all bars that sound alike, each until it has rung out."""
 
     def __init__(self, performance: Performance) -> None:
         self._performance, self._arrangement = performance, performance.arrangement
-        self._mixers: dict[tuple[object, str], tuple[Mixer, int]] = {}
+        self._mixers: dict[_Alike, tuple[Mixer, int]] = {}
 
     def block(self, number: int, bar: Bar | None = None) -> Stereo:
         span, plan = self._arrangement.span(number), self._arrangement.plan(number)
-        key = (plan.seed, plan.reading.genre.name)
+        key = _alike(plan)
         mixer, _ = self._mixers.get(key) or (self._mixer(plan), 0)
         self._mixers[key] = mixer, span.stop + self._performance.ringing
         bar = self._arrangement.bar(number) if bar is None else bar
@@ -126,6 +140,7 @@ class _Desk:
         for other, (ringing, until) in list(self._mixers.items()):
             if span.start >= until:
                 del self._mixers[other]
+                self._performance.forget(other)
             elif other != key:
                 mixed = mixed + ringing.block(Bar(), span.start, len(span))
         return mixed
@@ -163,6 +178,9 @@ class Playing:
     def played(self, start: int, stop: int) -> Iterator[Block]:
         """A stretch of the song; the samples of all its blocks add up to it."""
         for performance, first, last in self._parts(start, stop):
+            for _, other in self._performances:
+                if other is not performance:
+                    other.forget()
             yield from performance.played(first, last)
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[Performance, int, int]]:

@@ -68,7 +68,8 @@ def _varied(request: RenderRequest, source: Song, variance: float) -> Edited:
     takes = []
     for take, words in zip(source.takes, reworded(source, request.lyrics), strict=True):
         varied = take.changed(request.seed, variance, reading=other)
-        takes.append(replace(varied, words=_unless_same(words, take), level=None))
+        level = None if other and take.form.clock.bars else take.level
+        takes.append(replace(varied, words=_unless_same(words, take), level=level))
     return Edited(Song(request.seed, asked, tuple(takes)), (range(source.samples),))
 
 

@@ -27,6 +27,7 @@ from services.music.sketch.vocabulary import MOODS, NEUTRAL
 _MOST_LINKS = 32
 _MOST_SAMPLES = 600 * RATE
 _MOST_BARS = 4_000
+_LONGEST_END_S = 2.0  # besides what would be another bar
 # A remix of words changes its sections one by one.
 _MOST_CHANGES = 2_000
 
@@ -178,12 +179,11 @@ class _Take(_Value):
 
     def value(self) -> Take:
         clock = Clock(self.tempo_bpm, self.bars, self.samples, self.swing, self.swing_eighths, self.origin)
-        if sum(section.bars for section in self.sections) != self.bars or clock.at(self.bars) > (
-            self.samples + round(STEPS * clock.step_s * RATE)
-        ):
-            raise StateError(
-                f"{self.bars} bars are not those of the sections, or not of {self.samples} samples"
-            )
+        if sum(section.bars for section in self.sections) != self.bars:
+            raise StateError(f"{self.bars} bars are not those of the sections")
+        ending, bar = self.samples - clock.at(self.bars), STEPS * clock.step_s * RATE
+        if not -bar <= ending <= bar + _LONGEST_END_S * RATE:
+            raise StateError(f"{self.bars} bars do not make {self.samples} samples")
         form = Form(clock, tuple(_sections(self.sections, [s.lines for s in self.sections])))
         words = None
         if self.words is not None:

@@ -241,6 +241,8 @@ class Song:
     mint_transaction: bytes | None
     mint_block: int
     minted_at: datetime | None
+    # of a serialised acesteps.music.v1.Timeline; None: the engine gave none
+    timeline_sha256: bytes | None
     # W3C, of the span beneath which all of its making hangs; "" without a trace
     traceparent: str
 
@@ -276,6 +278,10 @@ class Chunk:
     data: bytes
 
 
+# Engines that say everywhere that they are no AI.
+PROCEDURAL_ENGINES = frozenset({"sketch"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """A finished song whose objects are stored. Digests are raw sha256. Field names are the columns'."""
@@ -296,6 +302,8 @@ class Result:
     tempo_bpm: float
     musical_key: str
     instruments: tuple[str, ...]
+    # None: the engine knows none
+    timeline_sha256: bytes | None = None
 
 
 @dataclass(frozen=True)

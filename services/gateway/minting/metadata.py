@@ -14,10 +14,7 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from services.common.errors import Internal
 from services.common.provenance import SongStatement
 from services.gateway.messages import ipfs_uri
-from services.gateway.models import Song
-
-# They say everywhere that they are no AI.
-PROCEDURAL_ENGINES = frozenset({"sketch"})
+from services.gateway.models import PROCEDURAL_ENGINES, Song
 
 
 def metadata_json(song: Song, image_cid: str, public_url: str = "") -> bytes:

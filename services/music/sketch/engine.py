@@ -28,6 +28,7 @@ from services.music.sketch.mixer import Mixer, Stereo
 from services.music.sketch.plan import Plan, make_plan
 from services.music.sketch.room import Room
 from services.music.sketch.score import Bar
+from services.music.sketch.timeline import timeline_of
 
 # Part of every attestation, as the weights digest: change it with anything that changes a sample.
 VERSION = "1.0.0"
@@ -61,6 +62,7 @@ class SketchEngine:
                 key=str(reading.key),
                 instruments=reading.instruments,
             ),
+            timeline_of(plan, request.lyrics),
         )
 
 

@@ -278,10 +278,6 @@ class Chunk:
     data: bytes
 
 
-# Engines that say everywhere that they are no AI.
-PROCEDURAL_ENGINES = frozenset({"sketch"})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """A finished song whose objects are stored. Digests are raw sha256. Field names are the columns'."""

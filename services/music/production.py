@@ -130,7 +130,7 @@ def produce(
     )
     encoder = open_encoder(job.audio_format, request.samples, tags)
     preview = _Preview(request.samples, tags)
-    master, pcm_hash, samples, finished = FlacMaster(), hashlib.sha256(), 0, None
+    master, pcm_hash, samples, finished = FlacMaster(tags.disclosure), hashlib.sha256(), 0, None
     pending, limit = bytearray(encoder.opening), FIRST_CHUNK_BYTES
     for event in engine.render(request, cancelled):
         if isinstance(event, Started):  # not before: the engine has refused what it refuses

@@ -17,8 +17,9 @@ from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as music_pb
 from services.common.errors import Internal, InvalidField, NotFound
 from services.gateway.audio.download import require_done
+from services.gateway.disclosure import named, sentence
 from services.gateway.lookup import song_of_account
-from services.gateway.models import PROCEDURAL_ENGINES, Account, Scope, Song
+from services.gateway.models import Account, Scope, Song
 from services.gateway.objects import Objects, key_of
 from services.gateway.sharing import Sharing
 from services.gateway.store import Store
@@ -98,11 +99,10 @@ def _response(
     if timeline_format is TimelineFormat.JSON:
         timeline.ClearField("tracks")
         return pb.GetTimelineResponse(timeline=timeline)
-    made_by = _made_by(song)
     if timeline_format is TimelineFormat.LRC:
-        file = lrc_file(timeline, song.title, made_by, words=words)
+        file = lrc_file(timeline, song.title, f"AceSteps, engine {named(song.engine)}", words=words)
     else:
-        file = midi_file(timeline, song.title, made_by)
+        file = midi_file(timeline, song.title, sentence(song.engine))
     return pb.GetTimelineResponse(media_type=timeline_format.media_type, file=file)
 
 
@@ -118,9 +118,3 @@ def _fill_in(timeline: music_pb.Timeline, song: Song) -> None:
                 syllable.text = line.text[start:end]
     except IndexError as error:
         raise Internal("TIMELINE_MALFORMED", "the timeline has lines that the song has not") from error
-
-
-def _made_by(song: Song) -> str:
-    if song.engine in PROCEDURAL_ENGINES:
-        return f"AceSteps, engine {song.engine} (procedural, not AI)"
-    return f"AceSteps, engine {song.engine} (AI)"

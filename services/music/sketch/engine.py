@@ -31,7 +31,7 @@ from services.music.sketch.score import Bar
 from services.music.sketch.timeline import timeline_of
 
 # Part of every attestation, as the weights digest: change it with anything that changes a sample.
-VERSION = "1.0.0"
+VERSION = "1.0.1"
 
 
 class SketchEngine:

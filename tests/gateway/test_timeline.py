@@ -235,6 +235,33 @@ async def test_what_is_asked_for_wrongly_is_told(shared_pods: Mesh, shared: Gate
     assert (error.reason, error.limit) == ("UNKNOWN_VALUE", "json, lrc or midi")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "form"),
+    [
+        (b"\xff\xff", "json"),
+        (music_pb.Timeline(lines=[music_pb.TimelineLine(section=7)]).SerializeToString(), "json"),
+        (music_pb.Timeline(duration_s=float("nan"), tempo_bpm=90).SerializeToString(), "lrc"),
+        (music_pb.Timeline(duration_s=5.0).SerializeToString(), "midi"),
+        (
+            music_pb.Timeline(
+                duration_s=5.0,
+                tempo_bpm=90,
+                tracks=[music_pb.TimelineTrack(notes=[music_pb.TimelineNote(pitch=200)])],
+            ).SerializeToString(),
+            "midi",
+        ),
+    ],
+)
+async def test_nonsense_that_a_pod_told_is_an_error_and_the_song_is_well(
+    shared_pods: Mesh, shared: Gateway, wrong: bytes, form: str
+) -> None:
+    shared_pods.music.timeline = wrong
+    song, audio = await made(shared)
+    answer = await shared.http.get(url_of(song), params={"format": form})
+    assert (answer.status_code, problem_of(answer)["reason"]) == (500, "TIMELINE_MALFORMED")
+    assert await shared.audio(song.id) == audio
+
+
 async def test_a_shared_songs_timeline_is_for_anyone_who_has_the_link(
     shared_pods: Mesh, shared: Gateway, locked: Gateway
 ) -> None:

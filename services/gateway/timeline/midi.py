@@ -21,6 +21,7 @@ _Event = tuple[int, int, bytes]
 
 
 def midi_file(timeline: music_pb.Timeline, title: str, made_by: str) -> bytes:
+    """Raises ValueError or ArithmeticError for numbers that MIDI cannot hold."""
     quarter_s = 60 / timeline.tempo_bpm
     end = round(timeline.duration_s / quarter_s * TICKS)
     tracks = [_track(_conductor(timeline, title, made_by, quarter_s), end)]
@@ -66,6 +67,8 @@ def _part(track: music_pb.TimelineTrack, channel: int) -> Iterator[_Event]:
     if not track.percussion:
         yield 0, 1, bytes([0xC0 | channel, track.program])
     for note in track.notes:
+        if max(note.pitch, note.velocity) > 127:
+            raise ValueError(f"{note} is no note of MIDI")
         yield note.start_tick, 4, bytes([0x90 | channel, note.pitch, note.velocity])
         # Before what begins at that tick: it may be the same pitch.
         yield note.start_tick + note.ticks, 2, bytes([0x80 | channel, note.pitch, 0])

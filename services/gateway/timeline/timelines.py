@@ -93,28 +93,26 @@ def _response(
 ) -> pb.GetTimelineResponse:
     try:
         timeline = music_pb.Timeline.FromString(stored)
-    except DecodeError as error:
+        _fill_in(timeline, song)
+        if timeline_format is TimelineFormat.LRC:
+            file = lrc_file(timeline, song.title, f"AceSteps, engine {named(song.engine)}", words=words)
+        elif timeline_format is TimelineFormat.MIDI:
+            file = midi_file(timeline, song.title, sentence(song.engine))
+        else:
+            timeline.ClearField("tracks")
+            return pb.GetTimelineResponse(timeline=timeline)
+    except (DecodeError, LookupError, ValueError, ArithmeticError) as error:
+        # What a pod said of its own song, and nobody has proved.
         raise Internal("TIMELINE_MALFORMED", "the song's timeline cannot be read") from error
-    _fill_in(timeline, song)
-    if timeline_format is TimelineFormat.JSON:
-        timeline.ClearField("tracks")
-        return pb.GetTimelineResponse(timeline=timeline)
-    if timeline_format is TimelineFormat.LRC:
-        file = lrc_file(timeline, song.title, f"AceSteps, engine {named(song.engine)}", words=words)
-    else:
-        file = midi_file(timeline, song.title, sentence(song.engine))
     return pb.GetTimelineResponse(media_type=timeline_format.media_type, file=file)
 
 
 def _fill_in(timeline: music_pb.Timeline, song: Song) -> None:
-    """The words, which are stored with the song and nowhere else."""
+    """The words, which only the song has. Raises IndexError for lines that it has not."""
     document = lyrics_pb.LyricDocument.FromString(song.lyrics or b"")
-    try:
-        for line in timeline.lines:
-            text = document.sections[line.section].lines[line.line].text
-            line.text = unicodedata.normalize("NFC", text).strip()  # as it was sung
-            bounds = [*(syllable.first_character for syllable in line.syllables), len(line.text)]
-            for syllable, (start, end) in zip(line.syllables, pairwise(bounds), strict=True):
-                syllable.text = line.text[start:end]
-    except IndexError as error:
-        raise Internal("TIMELINE_MALFORMED", "the timeline has lines that the song has not") from error
+    for line in timeline.lines:
+        text = document.sections[line.section].lines[line.line].text
+        line.text = unicodedata.normalize("NFC", text).strip()  # as it was sung
+        bounds = [*(syllable.first_character for syllable in line.syllables), len(line.text)]
+        for syllable, (start, end) in zip(line.syllables, pairwise(bounds), strict=True):
+            syllable.text = line.text[start:end]

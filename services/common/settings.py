@@ -6,7 +6,7 @@ Knows what every service has: where it listens, TLS, draining, logs. Each servic
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NoReturn, Self, TypeVar
 
@@ -37,6 +37,8 @@ class ServiceSettings(BaseSettings):
     # A service that not everybody in the mesh may call does not run in production without its list.
     lists_callers: ClassVar[bool] = False
 
+    secrets_dir: Path | None = None
+    """Folder of settings that are secrets: a file each, named as its variable in lower case. For mounts."""
     environment: Literal["development", "production"] = "development"
     """"production" refuses what is only fit for a laptop: plaintext, development accounts."""
     grpc_host: str = "127.0.0.1"
@@ -90,6 +92,11 @@ class ServiceSettings(BaseSettings):
             return TlsFiles(self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
         return None
 
+    @property
+    def served_tls(self) -> TlsFiles | None:
+        """What the own gRPC port is served with: `tls`, unless a service ends TLS elsewhere."""
+        return self.tls
+
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -105,13 +112,41 @@ def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
     if unknown:
         _stop(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     try:
-        return cls()
+        return cls(_secrets_dir=_secrets_of(prefix, known))
     except ValidationError as error:
         _stop(
             "; ".join(
                 _complaint(prefix, dict(e)) for e in error.errors(include_url=False, include_input=False)
             )
         )
+
+
+def read_setting(name: str) -> str:
+    """One setting for a command that needs no more: `NAME` of the environment, or its file; "" for neither.
+
+    Raises OSError when there is a file that cannot be read.
+    """
+    if value := os.environ.get(name, ""):
+        return value
+    prefix, _, _ = name.partition("_")
+    folder = os.environ.get(f"{prefix}_SECRETS_DIR", "")
+    file = Path(folder, name.lower())
+    return file.read_text().strip() if folder and file.is_file() else ""
+
+
+def _secrets_of(prefix: str, known: Set[str]) -> Path | None:
+    """The folder of secrets; stops on one that is not there, and on a file that is nobody's setting."""
+    variable = f"{prefix}SECRETS_DIR"
+    if not (named := os.environ.get(variable, "")):
+        return None
+    folder = Path(named)
+    if not folder.is_dir():
+        _stop(f"{variable}: {folder} is no folder")
+    # A mounted secret has hidden entries of its own; every other file has to be understood.
+    files = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
+    if unknown := [name for name in files if name.upper() not in known]:
+        _stop(f"{variable}: {', '.join(unknown)} in {folder} names no setting")
+    return folder
 
 
 def _parser(cls: type[ServiceSettings]) -> argparse.ArgumentParser:

@@ -1,12 +1,13 @@
 """Typed settings from the environment. An unknown or invalid one stops the start with one clear line.
 
 Knows what every service has: where it listens, TLS, draining, logs. Each service adds its own fields.
+A secret may be a file instead: named as the setting in lower case, in the folder ACESTEPS_SECRETS_DIR.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NoReturn, Self, TypeVar
 
@@ -37,8 +38,6 @@ class ServiceSettings(BaseSettings):
     # A service that not everybody in the mesh may call does not run in production without its list.
     lists_callers: ClassVar[bool] = False
 
-    secrets_dir: Path | None = None
-    """Folder of settings that are secrets: a file each, named as its variable in lower case. For mounts."""
     environment: Literal["development", "production"] = "development"
     """"production" refuses what is only fit for a laptop: plaintext, development accounts."""
     grpc_host: str = "127.0.0.1"
@@ -94,11 +93,13 @@ class ServiceSettings(BaseSettings):
 
     @property
     def served_tls(self) -> TlsFiles | None:
-        """What the own gRPC port is served with: `tls`, unless a service ends TLS elsewhere."""
+        """What the own gRPC port is served with: `tls`, unless a service has TLS ended elsewhere."""
         return self.tls
 
 
 S = TypeVar("S", bound=ServiceSettings)
+
+SECRETS_DIR = "ACESTEPS_SECRETS_DIR"
 
 
 def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
@@ -106,13 +107,16 @@ def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
     _parser(cls).parse_args(arguments)
     prefix = cls.model_config.get("env_prefix", "")
     known = {f"{prefix}{name}".upper() for name in cls.model_fields}
-    unknown = sorted(
-        name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known
-    )
+    folder = os.environ.get(SECRETS_DIR) or None
+    try:
+        given = [*os.environ, *(os.listdir(folder) if folder else ())]
+    except OSError as error:
+        _stop(f"{SECRETS_DIR}: {folder}: {error.strerror}")
+    unknown = sorted(name for name in given if name.upper().startswith(prefix) and name.upper() not in known)
     if unknown:
         _stop(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     try:
-        return cls(_secrets_dir=_secrets_of(prefix, known))
+        return cls(_secrets_dir=folder)
     except ValidationError as error:
         _stop(
             "; ".join(
@@ -122,31 +126,15 @@ def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
 
 
 def read_setting(name: str) -> str:
-    """One setting for a command that needs no more: `NAME` of the environment, or its file; "" for neither.
+    """One setting for a command that needs no more, from the environment or its file; "" for neither.
 
     Raises OSError when there is a file that cannot be read.
     """
     if value := os.environ.get(name, ""):
         return value
-    prefix, _, _ = name.partition("_")
-    folder = os.environ.get(f"{prefix}_SECRETS_DIR", "")
-    file = Path(folder, name.lower())
+    folder = os.environ.get(SECRETS_DIR)
+    file = Path(folder or "", name.lower())
     return file.read_text().strip() if folder and file.is_file() else ""
-
-
-def _secrets_of(prefix: str, known: Set[str]) -> Path | None:
-    """The folder of secrets; stops on one that is not there, and on a file that is nobody's setting."""
-    variable = f"{prefix}SECRETS_DIR"
-    if not (named := os.environ.get(variable, "")):
-        return None
-    folder = Path(named)
-    if not folder.is_dir():
-        _stop(f"{variable}: {folder} is no folder")
-    # A mounted secret has hidden entries of its own; every other file has to be understood.
-    files = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
-    if unknown := [name for name in files if name.upper() not in known]:
-        _stop(f"{variable}: {', '.join(unknown)} in {folder} names no setting")
-    return folder
 
 
 def _parser(cls: type[ServiceSettings]) -> argparse.ArgumentParser:

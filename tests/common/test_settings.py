@@ -4,17 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import ServiceSettings, load_settings, read_setting
+from services.common.settings import Names, ServiceSettings, load_settings, read_setting
 
 
 class ProbeSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="PROBE_")
 
     slots: Annotated[int, Field(ge=1)] = 1
-    token: SecretStr = SecretStr("")
 
 
 def test_fields_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,52 +63,44 @@ def test_help_lists_every_setting_with_its_default(capsys: pytest.CaptureFixture
     assert "(default: 1)" in shown
 
 
-@pytest.fixture
-def mounted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A secret as Kubernetes mounts it: links to a hidden folder that is exchanged as a whole."""
-    (tmp_path / "..2026").mkdir()
-    (tmp_path / "..data").symlink_to("..2026")
-    (tmp_path / "..2026" / "probe_token").write_text("from a file\n")
-    (tmp_path / "probe_token").symlink_to("..data/probe_token")
-    monkeypatch.setenv("PROBE_SECRETS_DIR", str(tmp_path))
-    return tmp_path
+class SecretiveSettings(ProbeSettings):
+    keys: Names = ()
 
 
-def test_a_secret_comes_from_its_file_unless_the_environment_has_it(
-    mounted: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_secret_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "probe_keys").write_text("one, two\n")
+    (tmp_path / "probe_slots").write_text("3")
+    (tmp_path / "tls.key").write_text("not a setting")
+    monkeypatch.setenv("ACESTEPS_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("PROBE_SLOTS", "4")
+    settings = load_settings(SecretiveSettings, [])
+    assert settings.keys == ("one", "two")
+    assert settings.slots == 4, "the variable wins"
+
+
+def test_a_misspelt_secret_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert load_settings(ProbeSettings, []).token.get_secret_value() == "from a file"
-    assert read_setting("PROBE_TOKEN") == "from a file"
-    monkeypatch.setenv("PROBE_TOKEN", "from the environment")
-    assert load_settings(ProbeSettings, []).token.get_secret_value() == "from the environment"
-    assert read_setting("PROBE_TOKEN") == "from the environment"
-    assert read_setting("PROBE_SLOTS") == read_setting("OTHER_TOKEN") == ""
-
-
-def test_a_bad_secret_is_told_by_name_and_not_by_value(
-    mounted: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (mounted / "probe_slots").write_text("a-secret-word")
+    (tmp_path / "probe_kesy").write_text("one")
+    monkeypatch.setenv("ACESTEPS_SECRETS_DIR", str(tmp_path))
     with pytest.raises(SystemExit):
-        load_settings(ProbeSettings, [])
-    line = capsys.readouterr().err
-    assert "PROBE_SLOTS" in line
-    assert "a-secret-word" not in line
-
-
-def test_a_file_that_names_no_setting_stops_the_start(
-    mounted: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (mounted / "probe_tokn").write_text("x")
+        load_settings(SecretiveSettings, [])
+    assert "unknown setting probe_kesy" in capsys.readouterr().err
+    monkeypatch.setenv("ACESTEPS_SECRETS_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(SystemExit):
-        load_settings(ProbeSettings, [])
-    assert "probe_tokn" in capsys.readouterr().err
+        load_settings(SecretiveSettings, [])
+    assert "ACESTEPS_SECRETS_DIR" in capsys.readouterr().err
 
 
-def test_a_folder_of_secrets_that_is_not_there_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_command_reads_its_one_setting_from_the_environment_or_the_mounted_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PROBE_SECRETS_DIR", "/nowhere/at/all")
-    with pytest.raises(SystemExit):
-        load_settings(ProbeSettings, [])
-    assert "PROBE_SECRETS_DIR: /nowhere/at/all is no folder" in capsys.readouterr().err
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "probe_slots").write_text("from a file\n")
+    (tmp_path / "probe_slots").symlink_to("..data/probe_slots")  # as Kubernetes mounts it
+    assert read_setting("PROBE_SLOTS") == ""
+    monkeypatch.setenv("ACESTEPS_SECRETS_DIR", str(tmp_path))
+    assert read_setting("PROBE_SLOTS") == "from a file"
+    assert read_setting("PROBE_OTHER") == ""
+    monkeypatch.setenv("PROBE_SLOTS", "from the environment")
+    assert read_setting("PROBE_SLOTS") == "from the environment"

@@ -1,7 +1,10 @@
 """The manifests' own settings, with mutual TLS and production's rules, run the real services to a permit."""
 
+import json
 import shutil
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -9,7 +12,7 @@ import pytest
 from cryptography import x509
 from eth_account import Account
 
-from acesteps import AsyncClient
+from acesteps import AcestepsError, AsyncClient
 from acesteps.lyrics.v1 import lyrics_service_pb2, lyrics_service_pb2_grpc
 from acesteps.music.v1 import music_service_pb2, music_service_pb2_grpc
 from acesteps.signer.v1 import signer_service_pb2, signer_service_pb2_grpc
@@ -101,6 +104,24 @@ def node(
     return Node(documents, tmp_path, mounts, changes)
 
 
+class Operator:
+    """`python -m services.signer.operate`, as the operator's pod runs it."""
+
+    def __init__(self, tls: Path, signing: Pod) -> None:
+        self._command = [sys.executable, "-m", "services.signer.operate", "--tls", str(tls)]
+        self._command += ["--target", f"localhost:{signing.ports[50053]}"]
+
+    def run(self, *words: str) -> list[dict[str, object]]:
+        done = subprocess.run([*self._command, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def fail(self, *arguments: str, words: str) -> None:
+        done = subprocess.run([*self._command, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert words in done.stderr
+
+
 def channel(certificates: Certificates, name: str, pod: Pod, port: int) -> grpc.Channel:
     """As a caller with the certificate of `name`."""
     certificate, key, ca = (file.read_bytes() for file in certificates.issue(name))
@@ -125,9 +146,15 @@ async def test_a_song_is_made_and_permitted_and_nobody_calls_whom_he_may_not(
             with pytest.raises(grpc.RpcError) as refused:
                 stub.SignMintPermit(signer_service_pb2.SignMintPermitRequest(), timeout=5)
             assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
-        with channel(certificates, "operator", signing, 50053) as operator:
-            stub = signer_service_pb2_grpc.SignerServiceStub(operator)
-            assert len(stub.ListPermits(signer_service_pb2.ListPermitsRequest(), timeout=5).entries) == 1
+        operator = Operator(certificates.mount("operator"), signing)
+        assert [line["verdict"] for line in operator.run("permits")] == ["VERDICT_PERMITTED"]
+        operator.run("pause", "a drill")
+        with pytest.raises(AcestepsError) as paused:
+            await _make_and_save(f"{LOOPBACK}:{gateway.ports[50050]}")
+        assert paused.value.reason == "PAUSED"
+        assert operator.run("permits", "--verdict", "refused", "--hours", "1")[0]["reason"] == "PAUSED"
+        assert operator.run("resume") == [{"was_paused": True}]
+        operator.fail("pause", "", words="REQUIRED: reason")
         with channel(certificates, "operator", music, 50052) as operator:
             with pytest.raises(grpc.RpcError) as refused:
                 music_service_pb2_grpc.MusicServiceStub(operator).DescribeEngine(

@@ -205,3 +205,11 @@ def test_a_pod_that_was_given_no_certificate_does_not_start(node: Node) -> None:
     assert lyrics.process is not None
     assert lyrics.process.wait(30) == 2
     assert "production needs tls_cert_file" in lyrics.log.read_text()
+
+
+def test_a_gateway_does_not_start_on_a_schema_that_nobody_has_migrated(node: Node) -> None:
+    gateway = node.pod("gateway")
+    gateway.start()
+    assert gateway.process is not None
+    assert gateway.process.wait(30) == 2
+    assert "0001_songs.sql is not applied; run python -m services.gateway.migrate" in gateway.log.read_text()

@@ -1,6 +1,6 @@
 """Starts the services of a render of the manifests on this machine, with the settings that it gives them.
 
-Each container's environment and arguments are taken as they are, and only its places are moved: mounted
+Each container's environment and command are taken as they are, and only its places are moved: mounted
 folders to folders here, ports to free ones, Services to this machine. Probes are asked as a kubelet does.
 """
 
@@ -58,13 +58,13 @@ class Pod:
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     def start(self) -> None:
-        argv = [sys.executable, *self.container["args"]]
+        argv = [sys.executable, *self.container["command"][1:]]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(argv, env=self.environment, stderr=log, stdout=log, cwd=ROOT)
 
     def init(self, init: Document) -> subprocess.CompletedProcess[str]:
         """Runs an init container or a job's container to its end, with this pod's folders."""
-        argv = [sys.executable, *init["args"]]
+        argv = [sys.executable, *init["command"][1:]]
         return subprocess.run(
             argv, env=self.environment, capture_output=True, text=True, cwd=ROOT, timeout=60
         )

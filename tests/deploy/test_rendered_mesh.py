@@ -130,11 +130,11 @@ def channel(certificates: Certificates, name: str, pod: Pod, port: int) -> grpc.
 
 
 async def test_a_song_is_made_and_permitted_and_nobody_calls_whom_he_may_not(
-    node: Node, certificates: Certificates
+    documents: list[Document], node: Node, certificates: Certificates
 ) -> None:
     lyrics, music, signing, gateway = (node.pod(name) for name in ("lyrics", "music", "signer", "gateway"))
     waiting = node.deployments["gateway"]["spec"]["template"]["spec"]["initContainers"][0]
-    migrating = {"args": ["-m", "services.gateway.migrate"]}
+    migrating = of_kind(documents, "Job")["gateway-migrate"]["spec"]["template"]["spec"]["containers"][0]
     assert gateway.init(migrating).returncode == 0
     assert gateway.init(waiting).returncode == 0
     with running(lyrics, music, signing, gateway):

@@ -39,17 +39,6 @@ COPY services/gateway services/gateway
 RUN python -m compileall -q --invalidation-mode unchecked-hash services build/gen
 
 FROM ${PYTHON_IMAGE} AS gateway
-ARG PYTHON_IMAGE
-ARG VERSION=unknown
-ARG REVISION=unknown
-ARG SOURCE=unknown
-LABEL org.opencontainers.image.title="AceSteps gateway" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
-      acesteps.sbom="/app/sbom.json"
 # A folder that a named volume takes its owner from.
 RUN groupadd --gid 10001 acesteps \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin acesteps \
@@ -68,3 +57,15 @@ USER 10001:10001
 EXPOSE 8080 50050 8081 9090
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "services.gateway"]
+# Last: a new revision leaves the layers above as they are.
+ARG PYTHON_IMAGE
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="AceSteps gateway" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
+      acesteps.sbom="/app/sbom.json"

@@ -60,6 +60,11 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "services.lyrics"]
 
 FROM runtime AS llama
+# Weights are a folder that is given; nothing is looked for elsewhere.
+ENV HF_HUB_OFFLINE=1 HF_HOME=/tmp/huggingface LYRICS_ENGINE=llama
+COPY --from=packages-llama /app /app
+COPY --from=code /app /app
+# Last: a new revision leaves the layers above as they are.
 ARG PYTHON_IMAGE
 ARG VERSION=unknown
 ARG REVISION=unknown
@@ -71,12 +76,11 @@ LABEL org.opencontainers.image.title="AceSteps lyrics, engine llama" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       acesteps.sbom="/app/sbom.json"
-# Weights are a folder that is given; nothing is looked for elsewhere.
-ENV HF_HUB_OFFLINE=1 HF_HOME=/tmp/huggingface LYRICS_ENGINE=llama
-COPY --from=packages-llama /app /app
-COPY --from=code /app /app
 
 FROM runtime AS builtin
+COPY --from=packages /app /app
+COPY --from=code /app /app
+# Last: a new revision leaves the layers above as they are.
 ARG PYTHON_IMAGE
 ARG VERSION=unknown
 ARG REVISION=unknown
@@ -88,5 +92,3 @@ LABEL org.opencontainers.image.title="AceSteps lyrics, engine builtin" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       acesteps.sbom="/app/sbom.json"
-COPY --from=packages /app /app
-COPY --from=code /app /app

@@ -55,6 +55,11 @@ STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "services.music"]
 
 FROM runtime AS acestep
+# Weights are a folder that is given; nothing is looked for elsewhere.
+ENV HF_HUB_OFFLINE=1 HF_HOME=/tmp/huggingface MUSIC_ENGINE=acestep
+COPY --from=packages-acestep /app /app
+COPY --from=code /app /app
+# Last: a new revision leaves the layers above as they are.
 ARG PYTHON_IMAGE
 ARG VERSION=unknown
 ARG REVISION=unknown
@@ -66,12 +71,11 @@ LABEL org.opencontainers.image.title="AceSteps music, engine acestep" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       acesteps.sbom="/app/sbom.json"
-# Weights are a folder that is given; nothing is looked for elsewhere.
-ENV HF_HUB_OFFLINE=1 HF_HOME=/tmp/huggingface MUSIC_ENGINE=acestep
-COPY --from=packages-acestep /app /app
-COPY --from=code /app /app
 
 FROM runtime AS sketch
+COPY --from=packages /app /app
+COPY --from=code /app /app
+# Last: a new revision leaves the layers above as they are.
 ARG PYTHON_IMAGE
 ARG VERSION=unknown
 ARG REVISION=unknown
@@ -83,5 +87,3 @@ LABEL org.opencontainers.image.title="AceSteps music, engine sketch" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       acesteps.sbom="/app/sbom.json"
-COPY --from=packages /app /app
-COPY --from=code /app /app

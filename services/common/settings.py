@@ -1,6 +1,7 @@
 """Typed settings from the environment. An unknown or invalid one stops the start with one clear line.
 
 Knows what every service has: where it listens, TLS, draining, logs. Each service adds its own fields.
+A secret may be a file instead: named as the setting in lower case, in the folder ACESTEPS_SECRETS_DIR.
 """
 
 import argparse
@@ -93,19 +94,24 @@ class ServiceSettings(BaseSettings):
 
 S = TypeVar("S", bound=ServiceSettings)
 
+SECRETS_DIR = "ACESTEPS_SECRETS_DIR"
+
 
 def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
     """The settings of this process; on a bad one, one line on stderr and exit 2. `--help` lists them."""
     _parser(cls).parse_args(arguments)
     prefix = cls.model_config.get("env_prefix", "")
     known = {f"{prefix}{name}".upper() for name in cls.model_fields}
-    unknown = sorted(
-        name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known
-    )
+    folder = os.environ.get(SECRETS_DIR) or None
+    try:
+        given = [*os.environ, *(os.listdir(folder) if folder else ())]
+    except OSError as error:
+        _stop(f"{SECRETS_DIR}: {folder}: {error.strerror}")
+    unknown = sorted(name for name in given if name.upper().startswith(prefix) and name.upper() not in known)
     if unknown:
         _stop(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     try:
-        return cls()
+        return cls(_secrets_dir=folder)
     except ValidationError as error:
         _stop(
             "; ".join(

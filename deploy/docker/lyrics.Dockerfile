@@ -19,11 +19,12 @@ RUN python -m venv --without-pip .venv \
 FROM packages AS packages-llama
 # Where torch's own builds are, if not the index's default one; docs/images.md.
 ARG TORCH_INDEX_URL=
+# torch brings one file that only newer Pythons can read.
 RUN /tools/bin/pip --python .venv/bin/python install --no-compile \
       ${TORCH_INDEX_URL:+--extra-index-url "${TORCH_INDEX_URL}"} \
       -r /requirements/llama.txt -c /requirements/constraints.txt \
  && /tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o sbom.json .venv/bin/python \
- && .venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash .venv/lib
+ && .venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x /py312_ .venv/lib
 
 FROM tools AS code
 WORKDIR /app

@@ -40,7 +40,7 @@ class Authority:
         self.pem = certificate_file.read_bytes()
 
     def ensure(self, folder: Path, name: str) -> bool:
-        """`tls.pem`, `tls.key` and `ca.pem` for `name` in `folder`; made anew when they are missing or run out.
+        """`tls.pem`, `tls.key` and `ca.pem` in `folder`, made anew when they are missing or run out.
 
         Returns whether they were.
         """

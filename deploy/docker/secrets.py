@@ -1,7 +1,7 @@
 """`python -m deploy.docker.secrets FOLDER`: every secret of one machine, made the first time and kept.
 
-Each service's folder below FOLDER is a volume that only that service mounts. Runs in the signer's image, as root,
-for the folders' owners; certificates that run out are made anew, nothing else is ever replaced.
+Each service's folder below FOLDER is a volume that only that service mounts. Runs in the signer's image, as
+root, for the folders' owners; certificates that run out are made anew, nothing else is ever replaced.
 """
 
 import os
@@ -37,8 +37,17 @@ def main(folder: Path) -> int:
         _text(folder / "gateway" / setting, secrets.token_urlsafe(32))
     if not (folder / "music" / "pod.pem").exists():
         public = _folder(folder / "trust") / "pod.pub.pem"
-        print("attestation key", _run("services.common.trust", "new-key", "--out", folder / "music" / "pod.pem",
-                                      "--public-out", public))
+        print(
+            "attestation key",
+            _run(
+                "services.common.trust",
+                "new-key",
+                "--out",
+                folder / "music" / "pod.pem",
+                "--public-out",
+                public,
+            ),
+        )
     if not (folder / "signer" / "eip712.json").exists():
         files = ("--keystore", folder / "signer" / "eip712.json")
         files += ("--password-file", folder / "signer" / "eip712.password", "--new-password")

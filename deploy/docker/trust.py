@@ -1,7 +1,7 @@
 """`python -m deploy.docker.trust`: has the music pod's key trusted for the engine that the pod says it runs.
 
-Runs in music's image once it serves, reads where things are from the environment, and changes the bundle only when
-it does not say so yet.
+Runs in music's image once it serves, reads where things are from the environment, and changes the bundle only
+when it does not say so yet.
 """
 
 import asyncio

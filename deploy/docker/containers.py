@@ -75,7 +75,8 @@ class Podman:
         """Asks what the health check asks until it says yes. Raises ContainerError."""
         until = time.monotonic() + patience_s
         while self.run("exec", name, *test[1:], check=False).returncode:
-            if time.monotonic() > until:
+            state = self.run("inspect", "--format", "{{.State.Running}}", name).stdout.strip()
+            if state != "true" or time.monotonic() > until:
                 raise ContainerError(f"{name} is not healthy: {self.run('logs', name).stderr[-2000:]}")
             time.sleep(HEALTH_PAUSE_S)
 

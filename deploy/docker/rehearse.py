@@ -142,10 +142,10 @@ class Rehearsal:
         asked = {"prompt": "calm piano at night, 70 BPM", "duration_s": 10, "instrumental": True}
         song = _call(f"{url}/v1/songs", {**asked, "creator_address": CREATOR})["song"]
         until = time.monotonic() + SONG_S
-        while song["state"] not in ("SUCCEEDED", "FAILED") and time.monotonic() < until:
+        while song["state"] not in ("SONG_STATE_SUCCEEDED", "SONG_STATE_FAILED") and time.monotonic() < until:
             time.sleep(0.5)
             song = _call(f"{url}/v1/songs/{song['id']}")["song"]
-        if song["state"] != "SUCCEEDED":
+        if song["state"] != "SONG_STATE_SUCCEEDED":
             raise ContainerError(f"the song is {song['state']}: {song.get('failure')}")
         saved = _call(f"{url}/v1/songs/{song['id']}:save", {})
         print(f"song {song['id']} by {song.get('engine')}: {song['state']}, then {saved['song']['state']}")

@@ -24,7 +24,7 @@ ROLES = {
     "signer-owner": "acesteps_signer_owner",
 }
 # Volumes that need an owner and get no secret.
-EMPTY = ("bundle", "objects", "state", "weights-music", "weights-lyrics")
+EMPTY = ("bundle", "objects", "state-music", "state-signer", "weights-lyrics", "weights-music")
 
 
 def main(folder: Path) -> int:

@@ -110,7 +110,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "this Python has no venv module; on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
 
-$(RUNTIME): requirements/runtime.txt requirements/constraints.txt | $(BIN)/python
+$(RUNTIME): $(addprefix requirements/,runtime.txt service.txt gateway.txt lyrics.txt music.txt signer.txt constraints.txt) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/runtime.txt -c requirements/constraints.txt
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
 	  pathlib.Path(sysconfig.get_path("purelib"), "acesteps-paths.pth").write_text("$(CURDIR)\n$(CURDIR)/clients/python/src\n$(CURDIR)/build/gen\n")'

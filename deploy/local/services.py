@@ -75,6 +75,8 @@ def service_command(
         argv=[sys.executable, "-m", f"services.{name}"],
         environment={
             **{key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ},
+            # Traces go where the caller's would: OTEL_EXPORTER_OTLP_ENDPOINT and what belongs to it.
+            **{key: value for key, value in os.environ.items() if key.startswith("OTEL_")},
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             **{f"{name.upper()}_{key}": str(value) for key, value in own.items()},

@@ -27,11 +27,11 @@ from services.common.errors import (
     ServiceError,
     status_of,
 )
-from services.common.tracing import context_of, tracer
+from services.common.tracing import context_of, exemplar, failed, tracer
 
 _log = logging.getLogger(__name__)
 
-_EXEMPT = ("/grpc.health.v1.", "/grpc.reflection.")
+EXEMPT = ("/grpc.health.v1.", "/grpc.reflection.")
 
 _LABELS = ("service", "method")
 STARTED = Counter("acesteps_grpc_started_total", "Calls begun.", _LABELS)
@@ -60,7 +60,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_EXEMPT):
+        if handler is None or handler_call_details.method.startswith(EXEMPT):
             return handler
         call = _Call(handler_call_details, self._allow_lists)
         coders = handler.request_deserializer, handler.response_serializer
@@ -158,10 +158,10 @@ class _Call:
         finally:
             HANDLED.labels(*labels, code.name, reason).inc()
             IN_FLIGHT.labels(*labels).dec()
-            SECONDS.labels(*labels).observe(time.monotonic() - begun)
+            SECONDS.labels(*labels).observe(time.monotonic() - begun, exemplar(span))
             span.set_attribute("rpc.grpc.status_code", code.value[0])
             if code is not grpc.StatusCode.OK:
-                span.set_status(trace.StatusCode.ERROR, reason or code.name)
+                failed(span, reason or code.name)
             span.end()
 
     def _admit(self, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with the trace id of the call being served.
+"""Structured logs: one JSON object a line on stderr, with the ids of the span that it is part of.
 
 Logs carry ids, never prompts, lyrics or keys.
 """
@@ -30,6 +30,7 @@ class JsonFormatter(logging.Formatter):
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             line["trace_id"] = trace.format_trace_id(context.trace_id)
+            line["span_id"] = trace.format_span_id(context.span_id)
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -24,6 +24,7 @@ from services.common.logs import setup_logs
 from services.common.settings import ServiceSettings
 from services.common.tls import server_credentials
 from services.common.tracing import setup_tracing
+from services.common.version import declare_build
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ def run_service(name: str, settings: S, build: Build[S]) -> None:
     """Serve until SIGTERM or SIGINT, then drain. A start that cannot succeed is one line and exit 2."""
     setup_logs(name, settings.log_level)
     provider = setup_tracing(name)
+    declare_build(name)
     try:
         asyncio.run(_run(name, settings, build))
     except StartError as error:

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import AlreadyExists, InvalidField, Unavailable, fields_within
 from services.common.provenance import request_digest
+from services.gateway import song_traces
 from services.gateway.batch_store import BatchStore
 from services.gateway.creation import again, checked_request_id
 from services.gateway.cursors import cursor_of, read_cursor
@@ -72,7 +73,9 @@ class Batches:
         each = max(1, request.variations)
         # `first` stands for all that they have in common, and for a given seed.
         digest = request_digest({"song": first.request_digest, "prompts": prompts, "variations": each})
-        songs = _songs(first, asked, [prompt for prompt in of_each for _ in range(each)])
+        all_prompts = [prompt for prompt in of_each for _ in range(each)]
+        begun = [song_traces.begun(song) for song in _songs(first, asked, all_prompts)]
+        songs = [song for song, _ in begun]
         new = NewBatch(
             id=songs[0].batch_id or uuid4(),
             account_id=account.id,
@@ -81,6 +84,9 @@ class Batches:
             songs=songs,
         )
         batch = await self._store.create(new, per_day=self._ordering.per_day(account))
+        if batch.id == new.id:
+            for _, own_span in begun:
+                own_span.end()
         if batch.request_digest != digest:
             raise AlreadyExists(
                 "REQUEST_ID_REUSED",

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import InvalidField, NotFound
+from services.gateway import song_traces
 from services.gateway.models import Account, AudioFormat, PermitFormat, Song
 from services.gateway.store import Store
 
@@ -48,6 +49,8 @@ def id_of_song(song_id: str, field: str = "song_id") -> UUID:
         raise song_not_found(song_id[:64], field) from None
     if str(found) != song_id:  # UUID() also takes braces, urn: and capitals
         raise song_not_found(song_id[:64], field)
+    if field == "song_id":
+        song_traces.concerns(found)
     return found
 
 

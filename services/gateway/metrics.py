@@ -1,13 +1,25 @@
-"""What the gateway counts. Knows names and buckets only; RPC metrics come from services.common."""
+"""What the gateway counts. Knows names and buckets only; RPC metrics come from services.common.
+
+What is read from the database is the same at every replica: take `max()` of it, never `sum()`.
+"""
 
 from prometheus_client import Counter, Gauge, Histogram
 
-QUEUED = Gauge("acesteps_gateway_queue_depth", "Songs that wait.")
-RUNNING = Gauge("acesteps_gateway_songs_running", "Songs in the making, at all replicas.")
-OLDEST_QUEUED_S = Gauge(
-    "acesteps_gateway_queue_oldest_seconds", "How long the song that has waited longest could have been run."
+QUEUED = Gauge("acesteps_gateway_queue_depth", "Songs that wait. The same at every replica: take max().")
+RUNNING = Gauge(
+    "acesteps_gateway_songs_running",
+    "Songs in the making, anywhere. The same at every replica: take max().",
 )
-ATTEMPTS = Counter("acesteps_gateway_attempts_total", "Attempts ended here, by outcome.", ("outcome",))
+OLDEST_QUEUED_S = Gauge(
+    "acesteps_gateway_queue_oldest_seconds",
+    "How long the song that has waited longest could have been run. The same at every replica: take max().",
+)
+ATTEMPTS = Counter(
+    "acesteps_gateway_attempts_total",
+    "Attempts ended here, by outcome: succeeded; failed, and the song for good; retried; given_back,"
+    " uncounted; lost, as cancelled or taken by another; reaped, as its worker went silent.",
+    ("outcome",),
+)
 FIRST_AUDIO_S = Histogram(
     "acesteps_gateway_first_audio_seconds",
     "From a song's creation to its first audio in the database.",
@@ -20,10 +32,21 @@ SONG_S = Histogram(
 )
 LISTENERS = Gauge("acesteps_gateway_listeners", "Open audio streams.", ("face",))
 HTTP_REQUESTS = Counter(
-    "acesteps_gateway_http_requests_total", "HTTP requests answered.", ("method", "route", "status")
+    "acesteps_gateway_http_requests_total",
+    "HTTP requests by the status of their answer; 499: the client left before there was one.",
+    ("method", "route", "status"),
+)
+HTTP_SECONDS = Histogram(
+    "acesteps_gateway_http_request_seconds",
+    "From an HTTP request to the last byte of its answer; to the head only where that is audio or server-sent"
+    " events, which last as long as somebody listens.",
+    ("method", "route"),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 FAILURES = Counter(
-    "acesteps_gateway_attempt_failures_total", "Attempts that ended in an error, by reason.", ("reason",)
+    "acesteps_gateway_attempt_failures_total",
+    "Attempts that ended in an error, by reason; LEASE_EXPIRED: the worker went silent and was reaped here.",
+    ("reason",),
 )
 WAITED_S = Histogram(
     "acesteps_gateway_queue_wait_seconds",

@@ -136,6 +136,8 @@ class NewSong:
     # of a batch, and the place in it
     batch_id: UUID | None = None
     batch_index: int | None = None
+    # W3C, of its own span; "" without a trace
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +200,7 @@ class Song:
     steps: int
     eta_s: float
     created_at: datetime
+    queued_at: datetime
     started_at: datetime | None
     first_audio_at: datetime | None
     ended_at: datetime | None
@@ -238,6 +241,8 @@ class Song:
     mint_transaction: bytes | None
     mint_block: int
     minted_at: datetime | None
+    # W3C, of the span beneath which all of its making hangs; "" without a trace
+    traceparent: str
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import asyncio
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import FailedPrecondition
+from services.common.tracing import link
 from services.gateway.allowances import Allowances
 from services.gateway.audio.download import require_done
 from services.gateway.creation import new_song
@@ -32,6 +33,7 @@ class Ordering:
         if not request.source_song_id:
             return None
         source = await song_of_account(self._store, account, request.source_song_id, "source_song_id")
+        link(source.traceparent)
         require_done(source)
         if len(await self._store.chain(source.id)) > LONGEST_CHAIN:
             limit = f"at most {LONGEST_CHAIN} songs, of which each was made from the next"

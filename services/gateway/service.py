@@ -19,6 +19,7 @@ from services.gateway.faces.grpc_operator import operator_service
 from services.gateway.faces.grpc_webhooks import webhook_service
 from services.gateway.faces.http_face import create_app
 from services.gateway.faces.http_guard import Patience
+from services.gateway.faces.http_observed import Observed
 from services.gateway.faces.http_server import serve_http
 from services.gateway.minting.mints import Contract, Mints
 from services.gateway.minting.watcher import Watch, Watcher
@@ -138,7 +139,7 @@ async def _serve_http(
     )
     port = await stack.enter_async_context(
         serve_http(
-            app,
+            Observed(app),
             settings.http_host,
             settings.http_port,
             patience=patience,

@@ -11,6 +11,8 @@ from functools import partial
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.music.v1 import music_service_pb2 as music_pb
 from services.common.errors import AlreadyExists, InvalidField, Unavailable
+from services.common.tracing import link
+from services.gateway import song_traces
 from services.gateway.creation import LONGEST_LYRICS
 from services.gateway.database import patiently
 from services.gateway.lookup import id_of_batch, id_of_song, song_of_account
@@ -62,7 +64,13 @@ class Songs:
         new = self._ordering.order(account, request, source)
         findings = admit(new.prompt, duration_s=new.duration_s, sung=not new.instrumental)
         await self._ordering.check_words(new)
+        new, own_span = song_traces.begun(new)
         song = await self._store.create(new, per_day=self._ordering.per_day(account))
+        if song.id == new.id:
+            own_span.end()
+        else:  # asked for again: what makes it is elsewhere
+            link(song.traceparent)
+        song_traces.concerns(song.id)
         if song.deleted_at is not None:
             raise AlreadyExists(
                 "SONG_DELETED",

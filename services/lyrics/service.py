@@ -16,6 +16,7 @@ import grpc
 from acesteps.lyrics.v1 import lyrics_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2_grpc as pb_grpc
 from services.common.errors import ResourceExhausted, ServiceError, Unimplemented
+from services.common.tracing import exemplar
 from services.lyrics import candidates, language, order, wire
 from services.lyrics.document import LyricDocument, parse
 from services.lyrics.engine import Brief, Engine, LineWritten, Planned, SectionWritten
@@ -55,7 +56,7 @@ class LyricsServicer(pb_grpc.LyricsServiceServicer):
             raise
         finally:
             SONGS.labels(self._engine.info.name, outcome).inc()
-            SECONDS.labels(self._engine.info.name).observe(time.monotonic() - began)
+            SECONDS.labels(self._engine.info.name).observe(time.monotonic() - began, exemplar())
             _log.info(
                 "lyrics ended",
                 extra={"engine": self._engine.info.name, "seed": brief.seed, "outcome": outcome},

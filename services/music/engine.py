@@ -128,6 +128,18 @@ class EngineInfo:
     takes_sampling: bool = False  # of a request
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeviceMemory:
+    """Of an accelerator, now."""
+
+    # what tensors take
+    allocated_bytes: int
+    # what the process holds for them, those included
+    reserved_bytes: int
+    # what the device has
+    total_bytes: int
+
+
 class RenderCancelled(Exception):
     """Nobody wants this song any more. Raised by the engine at the next step after the check said so."""
 
@@ -143,6 +155,10 @@ class EngineBroken(Exception):
 class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
+
+    def memory(self) -> DeviceMemory | None:
+        """None where there is no accelerator, or it cannot tell. Any thread, at any time."""
+        ...
 
     def render(self, request: RenderRequest, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Render one song, lazily: the engine works while the caller asks for the next event.

@@ -15,9 +15,12 @@ import sys
 import threading
 from typing import NoReturn
 
+from opentelemetry import trace
+
 from services.common.errors import InvalidField
 from services.common.logs import setup_logs
-from services.music.engine import Engine, EngineBroken, EngineCannotStart, RenderCancelled
+from services.common.tracing import context_of
+from services.music.engine import Engine, EngineBroken, EngineCannotStart, Progress, RenderCancelled
 from services.music.production import Produced, produce
 from services.music.registry import EngineChoice, open_engine
 from services.music.wire import (
@@ -54,9 +57,12 @@ def main(argv: list[str] | None = None) -> None:
     except EngineCannotStart as error:
         _log.error("engine cannot start: %s", error)
         raise SystemExit(2) from error
-    for slot in arguments.slot:
-        threading.Thread(target=_serve, args=(engine, _Link(socket.socket(fileno=slot))), daemon=True).start()
+    memory = MemoryReport(engine, control)
     control.sendall(encode(Ready(engine.info)))
+    memory.send()
+    for slot in arguments.slot:
+        link = _Link(socket.socket(fileno=slot))
+        threading.Thread(target=_serve, args=(engine, link, memory), daemon=True).start()
     control.recv(1)  # nothing is ever sent: this returns when the front is gone
     _end()
 
@@ -106,20 +112,41 @@ class _Link:
         return data
 
 
-def _serve(engine: Engine, link: _Link) -> None:
+class MemoryReport:
+    """Tells the front how much of the accelerator's memory is used, from whichever thread has reason to."""
+
+    def __init__(self, engine: Engine, control: socket.socket) -> None:
+        self._engine, self._control, self._one_at_a_time = engine, control, threading.Lock()
+
+    def send(self) -> None:
+        if (memory := self._engine.memory()) is None:
+            return
+        try:
+            with self._one_at_a_time:
+                self._control.sendall(encode(memory))
+        except OSError:
+            _end()
+
+
+def _serve(engine: Engine, link: _Link, memory: MemoryReport) -> None:
     while True:
         message = link.receive()
         if isinstance(message, Render):  # else a Cancel that came too late
-            link.send(_song(engine, link, message))
+            with trace.use_span(trace.get_current_span(context_of([("traceparent", message.traceparent)]))):
+                last = _song(engine, link, message, memory)
+            memory.send()  # of what is idle now
+            link.send(last)
 
 
-def _song(engine: Engine, link: _Link, order: Render) -> Message:
+def _song(engine: Engine, link: _Link, order: Render, memory: MemoryReport) -> Message:
     """Makes one song and sends all of it but the last message, which is returned."""
     try:
         for output in produce(engine, order.job, link.cancelled, order.source):
             if isinstance(output, Produced):
                 return output
             link.send(output)
+            if isinstance(output, Progress):
+                memory.send()
         raise AssertionError("a song without an end")
     except RenderCancelled:
         return Cancelled()

@@ -12,10 +12,13 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from opentelemetry import trace
+
 from services.common.errors import Cancelled as CancelledSong
 from services.common.errors import Internal, InvalidField, ResourceExhausted, ServiceError, Unavailable
-from services.music.engine import EngineInfo, Progress
-from services.music.measuring import ENGINE_RESTARTS
+from services.common.tracing import traceparent_of
+from services.music.engine import DeviceMemory, EngineInfo, Progress
+from services.music.measuring import ENGINE_RESTARTS, GPU_MEMORY_BYTES
 from services.music.production import Output, Produced, SongJob, SourceFiles
 from services.music.registry import EngineChoice
 from services.music.wire import (
@@ -121,11 +124,11 @@ class EngineHost:
         slot, held = life.idle.pop(), True
         slot.eta_s = job.request.duration_s / 10  # until the engine has measured itself
         try:
-            slot.send(Render.of(job, source))
+            slot.send(Render.of(job, source, traceparent_of(trace.get_current_span())))
             await slot.writer.drain()
             while held:
                 message = await slot.receive()
-                if isinstance(message, Ready | Render | Cancel):
+                if isinstance(message, Ready | DeviceMemory | Render | Cancel):
                     raise Internal("RENDER_FAILED", "the engine process answered out of turn")
                 if isinstance(message, Produced | Cancelled | Failed | Refused):
                     # before the consumer hears of it: it may ask for the next song at once
@@ -159,10 +162,11 @@ class EngineHost:
                         "engine ready", extra={"engine": message.info.name, "engine_pid": life.process.pid}
                     )
                     self._on_ready(True)
-                    await life.process.wait()
+                    await _follow(life)
             except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-                pass  # it ended before it was ready, which is said below
+                pass  # it has ended, which is said below
             finally:
+                GPU_MEMORY_BYTES.clear()
                 self._life = None
                 self._on_ready(False)
                 await _end(life)
@@ -203,6 +207,15 @@ class EngineHost:
         ]
         self._life = _Generation(process, slots[0], slots[1:])
         return self._life
+
+
+async def _follow(life: _Generation) -> None:
+    """What the engine process tells beside its songs, until its end, which is an error of the socket."""
+    while True:
+        message = await life.control.receive()
+        if isinstance(message, DeviceMemory):
+            for kind in ("allocated", "reserved", "total"):
+                GPU_MEMORY_BYTES.labels(kind).set(getattr(message, f"{kind}_bytes"))
 
 
 async def _let_go(life: _Generation, slot: _Slot) -> None:

@@ -11,8 +11,14 @@ FIRST_AUDIO_S = Histogram(
 )
 REAL_TIME_FACTOR = Histogram(
     "acesteps_music_real_time_factor",
-    "Seconds of song made per second, encoding included.",
+    "Seconds of audio per second of rendering, encoding included; of songs from nothing, not of edits.",
     buckets=(0.5, 1, 2, 5, 10, 15, 20, 30, 50, 100, 200),
 )
 SLOTS_BUSY = Gauge("acesteps_music_slots_busy", "Slots that make a song now.")
+GPU_MEMORY_BYTES = Gauge(
+    "acesteps_music_gpu_memory_bytes",
+    "Of the accelerator: allocated by tensors, reserved by the engine process for them, total of the device."
+    " Without an accelerator there is none.",
+    ("kind",),
+)
 ENGINE_RESTARTS = Counter("acesteps_music_engine_restarts_total", "Times the engine process ended unasked.")

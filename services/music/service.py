@@ -26,9 +26,10 @@ from services.common.errors import (
 )
 from services.common.go_ahead import GO_AHEAD
 from services.common.provenance import AttestationKey, SongStatement, attest
+from services.common.tracing import exemplar, failed, span, tracer
 from services.music.edit import Edit
 from services.music.edit_spec import of_source, read_edit
-from services.music.engine import CHANNELS, SAMPLE_RATE_HZ, EngineInfo, Progress
+from services.music.engine import CHANNELS, SAMPLE_RATE_HZ, TEXT_TO_MUSIC, EngineInfo, Progress
 from services.music.host import EngineHost
 from services.music.measuring import FIRST_AUDIO_S, REAL_TIME_FACTOR, SONGS
 from services.music.production import (
@@ -67,6 +68,8 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
             raise
         song = _Song(order, self._host.info)
         outcome = "cancelled"
+        # Not the current one: a generator's context is its reader's.
+        rendering = tracer.start_span("engine", attributes={"acesteps.song_id": order.job.song_id})
         try:
             async with aclosing(self._host.render(song.order.job, source)) as outputs:
                 async for output in outputs:
@@ -82,6 +85,9 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
                 raise InvalidField(error.reason, field, error.message, limit=error.limit) from error
             raise
         finally:
+            if outcome != "ok":
+                failed(rendering, outcome.upper())
+            rendering.end()
             SONGS.labels(outcome).inc()
             _log.info("song ended", extra={"song_id": song.order.job.song_id, "outcome": outcome})
 
@@ -135,7 +141,8 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
         self._receiving += 1
         try:
             await sender.go_ahead()
-            parts = await collect(sender.requests)
+            with span("source"):
+                parts = await collect(sender.requests)
         finally:
             self._receiving -= 1
         statement = await prove(parts, self._trust.bundle(), self._host.info, datetime.now(UTC))
@@ -168,7 +175,8 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
             finished_at=datetime.now(UTC),
             pod_id=self._pod_id,
         )
-        REAL_TIME_FACTOR.observe(produced.duration_s / max(produced.render_s, 1e-6))
+        if order.task == TEXT_TO_MUSIC:  # what is kept of a source would count as rendered
+            REAL_TIME_FACTOR.observe(produced.duration_s / max(produced.render_s, 1e-6), exemplar())
         reading = produced.reading
         return pb.GenerateSongResponse(
             result=pb.SongResult(
@@ -260,7 +268,7 @@ class _Song:
             case AudioBytes():
                 if not self.audio:
                     self.first_audio_s = self.elapsed_s()
-                    FIRST_AUDIO_S.observe(self.first_audio_s)
+                    FIRST_AUDIO_S.observe(self.first_audio_s, exemplar())
                 chunk = pb.AudioChunk(offset=len(self.audio), data=output.data)
                 self.audio += output.data
                 return [pb.GenerateSongResponse(audio=chunk)]

@@ -12,7 +12,7 @@ from typing import Any, Self, get_args
 
 from pydantic import TypeAdapter
 
-from services.music.engine import EngineInfo, Progress
+from services.music.engine import DeviceMemory, EngineInfo, Progress
 from services.music.production import (
     AudioBytes,
     MasterBytes,
@@ -44,11 +44,15 @@ class Render:
     job: SongJob
     # Of an edit: the source's state, of so many bytes, and its master behind it.
     state_bytes: int = 0
+    # W3C: the logs of the engine process tell of which trace a song is
+    traceparent: str = ""
     data: bytes = b""
 
     @classmethod
-    def of(cls, job: SongJob, source: SourceFiles | None) -> Self:
-        return cls(job, len(source.state), source.state + source.master) if source else cls(job)
+    def of(cls, job: SongJob, source: SourceFiles | None, traceparent: str = "") -> Self:
+        if source is None:
+            return cls(job, traceparent=traceparent)
+        return cls(job, len(source.state), traceparent, source.state + source.master)
 
     @property
     def source(self) -> SourceFiles | None:
@@ -84,8 +88,10 @@ class Refused:
     limit: str
 
 
+# `DeviceMemory` goes from engine to front beside the songs, on the socket that `Ready` came on.
 Message = (
     Ready
+    | DeviceMemory
     | Render
     | Cancel
     | Cancelled

@@ -7,6 +7,8 @@ PERMITS = Counter(
     "Requests for a permit, by verdict (permitted, repeated, refused) and the reason of a refusal.",
     ("verdict", "reason"),
 )
+for _verdict in ("permitted", "repeated"):  # a rate needs the zero before the first
+    PERMITS.labels(_verdict, "")
 PERMIT_SECONDS = Histogram(
     "acesteps_signer_permit_seconds",
     "From a request to its verdict, by verdict, audit included.",

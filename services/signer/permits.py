@@ -11,6 +11,7 @@ from functools import cache
 
 from acesteps.signer.v1 import signer_service_pb2 as pb
 from services.common.errors import ServiceError, Unavailable
+from services.common.tracing import span
 from services.common.trust import TrustStore
 from services.signer import metrics, policy
 from services.signer.audit import Audit, Line, Verdict
@@ -102,7 +103,7 @@ class Signer:
             )
 
         if entry.signature is None:
-            with metrics.SIGN_SECONDS.time():
+            with span("sign"), metrics.SIGN_SECONDS.time():
                 signature = await sign_checked(key, digest)
             entry, ours = await self.ledger.record(entry, signature, line(Verdict.PERMITTED, key.address))
             if ours:

@@ -19,6 +19,7 @@ from services.common.callers import names_of, shown
 from services.common.errors import ServiceError, Unavailable
 from services.common.migrations import MigrationError, migrate, why_not_open
 from services.common.server import GrpcService, Health, StartError
+from services.common.tracing import exemplar
 from services.common.trust import TrustStore
 from services.signer import listing, metrics, policy
 from services.signer.audit import Audit
@@ -86,7 +87,7 @@ class SignerServicer(rpc.SignerServiceServicer):
             raise
         finally:
             metrics.PERMITS.labels(verdict, reason).inc()
-            metrics.PERMIT_SECONDS.labels(verdict).observe(time.perf_counter() - begun)
+            metrics.PERMIT_SECONDS.labels(verdict).observe(time.perf_counter() - begun, exemplar())
 
     async def DescribeSigner(
         self, request: pb.DescribeSignerRequest, context: Any

@@ -1,21 +1,43 @@
-"""One whole mesh for the end-to-end tests: processes of its own, on free ports and a folder of its own."""
+"""One whole mesh for the end-to-end tests: processes of its own, on free ports and a folder of its own, that
+send their spans here."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from acesteps import AsyncClient
-from deploy.local.stack import Stack
+from deploy.local.ports import free_ports
+from deploy.local.stack import SERVICES, Stack
+from tests.e2e.collector import Collector, collecting
 
 # Short enough that a test need not wait long for a killed gateway's lease to run out.
 OVERRIDES = {"GATEWAY_LEASE_S": "3", "GATEWAY_BACKOFF_S": "0.2", "GATEWAY_REAP_EVERY_S": "0.5"}
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("mesh"), http_port=0, grpc_port=0, overrides=OVERRIDES) as mesh:
-        yield mesh
+def collector() -> Iterator[Collector]:
+    with collecting() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def metrics_ports() -> Mapping[str, int]:
+    """Of the services, by name."""
+    return dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+
+
+@pytest.fixture(scope="session")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, collector: Collector, metrics_ports: Mapping[str, int]
+) -> Iterator[Stack]:
+    ports = {f"{name.upper()}_METRICS_PORT": str(port) for name, port in metrics_ports.items()}
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in collector.environment.items():
+            environment.setenv(name, value)
+        folder = tmp_path_factory.mktemp("mesh")
+        with Stack(folder, http_port=0, grpc_port=0, overrides=OVERRIDES | ports) as mesh:
+            yield mesh
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ async def test_a_stalled_workers_late_word_changes_nothing(room: Room, late: Any
     await room.create()
     stalled = await room.claimed()
     await expire(room, stalled)
-    assert await room.queue.reap() == [stalled.id]
+    assert [lost.id for lost in await room.queue.reap()] == [stalled.id]
     await asyncio.sleep(0.02)
     begun_again = await room.claimed()
     assert begun_again.attempt == stalled.attempt + 1
@@ -318,7 +318,7 @@ async def test_songs_that_are_written_together_keep_fences_and_audio_of_their_ow
     await record(room, holed, Chunk(0, b"abc"))
     await room.database.value("DELETE FROM audio_chunks")
     await expire(room, reaped)
-    assert await room.queue.reap() == [reaped.id]
+    assert [lost.id for lost in await room.queue.reap()] == [reaped.id]
     outcomes = await asyncio.gather(
         record(room, well, Chunk(0, b"abc"), Chunk(3, b"def")),
         record(room, reaped, Chunk(0, b"abc")),

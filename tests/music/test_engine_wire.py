@@ -4,8 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from services.music.engine import EngineInfo, LyricSection, Progress, Reading, RenderRequest
-from services.music.production import AudioBytes, MasterBytes, Opened, PreviewBytes, Produced, SongJob
+from services.music.engine import DeviceMemory, EngineInfo, LyricSection, Progress, Reading, RenderRequest
+from services.music.production import (
+    AudioBytes,
+    MasterBytes,
+    Opened,
+    PreviewBytes,
+    Produced,
+    SongJob,
+    SourceFiles,
+)
 from services.music.sampling import Sampling
 from services.music.wire import LENGTHS, Cancel, Failed, Message, Ready, Refused, Render, decode, encode
 
@@ -33,7 +41,9 @@ DONE = Produced(
     "message",
     [
         Ready(EngineInfo("sketch", "1", ai=False, weights_digest="f" * 64)),
+        DeviceMemory(allocated_bytes=7, reserved_bytes=9, total_bytes=80 << 30),
         Render(JOB),
+        Render.of(JOB, SourceFiles(b"state", b"master"), "00-" + "1" * 32 + "-" + "2" * 16 + "-01"),
         Render(replace(JOB, request=replace(REQUEST, sampling=SAMPLING))),
         Render(replace(JOB, request=replace(REQUEST, stated=Reading("folk", key="C# minor", meter="6/8")))),
         Cancel(),

@@ -18,9 +18,10 @@ from services.gateway.faces.http_accounts import add_accounts
 from services.gateway.faces.http_arranging import add_arranging
 from services.gateway.faces.http_audio import ATTEMPT_HEADER, add_audio
 from services.gateway.faces.http_batches import add_batches
-from services.gateway.faces.http_limits import BodyLimit, PlainAnswers, RequestCounter
+from services.gateway.faces.http_limits import BodyLimit, PlainAnswers
 from services.gateway.faces.http_lyrics import add_lyrics
 from services.gateway.faces.http_minting import add_minting
+from services.gateway.faces.http_observed import TRACE_HEADER
 from services.gateway.faces.http_operator import add_operator
 from services.gateway.faces.http_pictures import add_pictures
 from services.gateway.faces.http_songs import add_songs
@@ -39,6 +40,7 @@ _EXPOSED = (
     "Location",
     "Retry-After",
     ATTEMPT_HEADER,
+    TRACE_HEADER,
 )
 
 
@@ -62,8 +64,8 @@ def create_app(
         docs_url=None,
         redirect_slashes=False,
         redoc_url=None,
-        # One span for a request, as for a call; its parts are ours to name. What is counted is in `metrics`.
-        telemetry={"operation_spans": False, "metrics": False, "logs": False},
+        # What is seen of a request is `http_observed`'s: the framework's own spans hold paths and queries.
+        telemetry={"tracing": False, "operation_spans": False, "metrics": False, "logs": False},
         responses={"default": {"model": Problem, "description": "A problem document (RFC 9457)"}},
     )
     # Whose pages may use a session's cookie.
@@ -77,7 +79,6 @@ def create_app(
         allow_credentials=True,
         expose_headers=list(_EXPOSED),
     )
-    app.add_middleware(RequestCounter)
     app.add_middleware(PlainAnswers)
     answer_with_problems(app)
     add_accounts(app, use_cases, secure=public_url.startswith("https://"))

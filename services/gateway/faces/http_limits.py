@@ -1,4 +1,4 @@
-"""What surrounds every HTTP request: limits on its body, and a count of it.
+"""What surrounds every HTTP request: limits on its body, and a header on its answer.
 
 Plain ASGI, so that streamed answers pass untouched.
 """
@@ -9,7 +9,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway import metrics
 from services.gateway.faces.problems import body_too_large, http_problem
 
 # 20,000 characters of lyrics, each as long as JSON can make it (two escapes, 12 bytes), and the rest.
@@ -81,27 +80,3 @@ class PlainAnswers:
             await send(message)
 
         await self._app(scope, receive, told)
-
-
-class RequestCounter:
-    """Counts answers by method, route and status."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "none")
-                # Anyone can make up a method; a label value lives as long as the process.
-                method = scope["method"] if scope["method"] in _METHODS else "other"
-                metrics.HTTP_REQUESTS.labels(method, route, str(message["status"])).inc()
-            await send(message)
-
-        await self._app(scope, receive, counted)
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

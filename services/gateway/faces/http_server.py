@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from services.common.server import StartError
 from services.gateway.faces.http_guard import Connection, Patience
@@ -31,7 +31,7 @@ def _unfinished_is_meant(record: logging.LogRecord) -> bool:
 
 @asynccontextmanager
 async def serve_http(
-    app: FastAPI,
+    app: ASGIApp,
     host: str,
     port: int,
     *,

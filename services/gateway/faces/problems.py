@@ -12,6 +12,7 @@ import grpc
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from opentelemetry import trace
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
@@ -79,6 +80,7 @@ def problem(error: ServiceError) -> JSONResponse:
 def _document(
     status: int, reason: str, detail: str, members: dict[str, Any], headers: dict[str, str]
 ) -> JSONResponse:
+    trace.get_current_span().set_attribute("acesteps.reason", reason)
     content = {
         **members,
         "type": f"urn:acesteps:problem:{reason}",

@@ -22,6 +22,7 @@ from services.common.errors import (
     Unavailable,
     error_from_rpc,
 )
+from services.common.tracing import span
 from services.gateway.audio.download import require_done
 from services.gateway.lookup import song_not_found
 from services.gateway.messages import ipfs_uri
@@ -69,7 +70,8 @@ class Saver:
         if _has_permit(song, permit_format):
             return song
         if not song.metadata_cid:
-            await self._pin(song)
+            with span("pin"):
+                await self._pin(song)
             song = await self._reread(song)
         # Before there is a permit: what is minted has to be found.
         await self._keeper.keep(song)

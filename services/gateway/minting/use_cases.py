@@ -10,6 +10,7 @@ from pathlib import Path
 
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from services.common.errors import FailedPrecondition
+from services.common.tracing import link
 from services.gateway.audio.download import Download
 from services.gateway.lookup import PERMIT_FORMATS, chosen, song_of_account
 from services.gateway.messages import ipfs_uri, permit_message, song_message
@@ -32,9 +33,9 @@ class Minting:
     async def save(self, account: Account, request: pb.SaveSongRequest) -> pb.SaveSongResponse:
         account.require(Scope.MINT)
         permit_format = chosen(request.format, PERMIT_FORMATS, "EIP712 or PACKED")
-        song = await self._saver.save(
-            await song_of_account(self._store, account, request.song_id), permit_format
-        )
+        song = await song_of_account(self._store, account, request.song_id)
+        link(song.traceparent)
+        song = await self._saver.save(song, permit_format)
         return pb.SaveSongResponse(song=song_message(song), permit=permit_message(song))
 
     async def mint(self, account: Account, request: pb.GetMintRequest) -> pb.GetMintResponse:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from opentelemetry import trace
+
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from services.common.errors import (
     FailedPrecondition,
@@ -19,6 +21,7 @@ from services.common.errors import (
     ServiceError,
     Unimplemented,
 )
+from services.common.tracing import exemplar, failed, reason_of, span
 from services.gateway import metrics
 from services.gateway.database import DatabaseUnavailable
 from services.gateway.models import Chunk, Result, Song, State
@@ -49,6 +52,12 @@ class Outcome(StrEnum):
     FAILED = "failed"
     # Cancelled, reaped or begun again elsewhere.
     LOST = "lost"
+    # Of a worker that went silent, as the one that found it says.
+    REAPED = "reaped"
+
+
+for _outcome in Outcome:  # a rate needs the zero before the first
+    metrics.ATTEMPTS.labels(_outcome.value)
 
 
 class Attempt:
@@ -59,14 +68,15 @@ class Attempt:
         self._lyricist, self._renderer = lyricist, renderer
         self._journal = Journal(queue, song.id, song.attempt)
         self._key = (song.id, song.attempt)
-        self._ids = {"song": str(song.id), "attempt": song.attempt}
+        self._ids = {"song_id": str(song.id), "attempt": song.attempt}
 
     async def run(self) -> Outcome:
         """Makes the song. Cancelling gives it back. Raises nothing but CancelledError."""
         outcome = Outcome.GIVEN_BACK
         try:
             outcome = await self._settle()
-        except LeaseLost:
+        except LeaseLost as error:
+            failed(trace.get_current_span(), reason_of(error))
             outcome = Outcome.LOST
         finally:
             metrics.ATTEMPTS.labels(outcome.value).inc()
@@ -81,15 +91,19 @@ class Attempt:
         except asyncio.CancelledError:
             await self._give_back(0.0)
             raise
-        except ChunksLost:
+        except ChunksLost as error:
+            failed(trace.get_current_span(), reason_of(error))
             return await self._give_back(0.0)
         except ServiceError as error:
+            failed(trace.get_current_span(), error.reason)
             _log.warning("attempt failed", extra={**self._ids, "reason": error.reason})
             return await self._settle_error(error)
         except LeaseLost:
             raise
         except Exception:
             _log.exception("attempt broke", extra=self._ids)
+            failed(trace.get_current_span(), "INTERNAL")
+            metrics.FAILURES.labels("INTERNAL").inc()
             return await self._fail("INTERNAL", "internal error")
 
     async def _settle_error(self, error: ServiceError) -> Outcome:
@@ -106,8 +120,8 @@ class Attempt:
         return await self._fail(error.reason, error.message)
 
     async def _fail(self, reason: str, message: str) -> Outcome:
-        await self._queue.insist(lambda: self._queue.fail_attempt(*self._key, reason, message))
-        return Outcome.RETRIED
+        state = await self._queue.insist(lambda: self._queue.fail_attempt(*self._key, reason, message))
+        return Outcome.FAILED if state is State.FAILED else Outcome.RETRIED
 
     async def _give_back(self, delay_s: float) -> Outcome:
         await self._queue.insist(lambda: self._queue.give_back(*self._key, delay_s))
@@ -126,7 +140,7 @@ class Attempt:
         except BaseExceptionGroup as group:
             raise _cause(group) from None
         await self._queue.insist(lambda: self._queue.finish(*self._key, result))
-        metrics.SONG_S.observe((datetime.now(UTC) - self._song.created_at).total_seconds())
+        metrics.SONG_S.observe((datetime.now(UTC) - self._song.created_at).total_seconds(), exemplar())
 
     async def _render(self) -> Result:
         if self._song.instrumental:
@@ -134,14 +148,16 @@ class Attempt:
         elif self._song.lyrics is not None:  # an earlier attempt got so far
             song, words = self._song, lyrics_pb.LyricDocument.FromString(self._song.lyrics)
         else:
-            words = await self._lyricist.words_for(self._song, self._journal.tell)
+            with span("lyrics"):
+                words = await self._lyricist.words_for(self._song, self._journal.tell)
             title = self._song.title or title_of_words(words) or self._wordless_title()
             document = words.SerializeToString(deterministic=True)
             # A name that it was given meanwhile stays.
             kept = await self._queue.insist(lambda: self._queue.write_lyrics(*self._key, document, title))
             song = replace(self._song, title=kept)
         # Claim and words have just renewed the lease; waiting for a pod does not.
-        pod = await self._turn.slot(within_s=self._queue.limits.lease_s / 2)
+        with span("slot"):
+            pod = await self._turn.slot(within_s=self._queue.limits.lease_s / 2)
         return await self._renderer.render(pod, song, words, self._journal.tell, self._hear)
 
     def _wordless_title(self) -> str:
@@ -151,7 +167,9 @@ class Attempt:
     async def _hear(self, chunk: Chunk) -> None:
         await self._journal.hear(chunk)
         if chunk.offset == 0:
-            metrics.FIRST_AUDIO_S.observe((datetime.now(UTC) - self._song.created_at).total_seconds())
+            trace.get_current_span().add_event("first audio")
+            first_audio_s = (datetime.now(UTC) - self._song.created_at).total_seconds()
+            metrics.FIRST_AUDIO_S.observe(first_audio_s, exemplar())
 
     async def _until_lost(self) -> None:
         """Raises LeaseLost as soon as the song is seen not to be ours any more: cancelled, or reaped."""

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from services.gateway import metrics
+from services.common.tracing import exemplar
+from services.gateway import metrics, song_traces
 from services.gateway.database import DatabaseUnavailable
 from services.gateway.models import Song, State
 from services.gateway.notices import Notices, Subscription
@@ -95,13 +96,17 @@ class Dispatcher:
         return self._poll_s if due_s is None else min(self._poll_s, due_s)
 
     async def _make_one(self, song: Song, turn: Turn) -> Outcome:
-        _log.info("attempt begun", extra={"song": str(song.id), "attempt": song.attempt})
-        if song.attempt == 1:
-            metrics.WAITED_S.observe((datetime.now(UTC) - song.created_at).total_seconds())
-        try:
-            return await self._make(song, turn)
-        finally:
-            turn.end()
+        with song_traces.attempt(song) as span:
+            _log.info("attempt begun", extra={"song_id": str(song.id), "attempt": song.attempt})
+            if song.attempt == 1:
+                waited_s = (datetime.now(UTC) - song.created_at).total_seconds()
+                metrics.WAITED_S.observe(waited_s, exemplar())
+            try:
+                outcome = await self._make(song, turn)
+            finally:
+                turn.end()
+            span.set_attribute(song_traces.OUTCOME, outcome.value)
+            return outcome
 
     def _made(self, task: asyncio.Task[Outcome]) -> None:
         self._making.discard(task)
@@ -121,8 +126,12 @@ class Dispatcher:
         """Ends attempts of workers that went silent, here or at another replica, until cancelled."""
         while True:
             with suppress(DatabaseUnavailable):
-                for song_id in await self._queue.reap():
-                    _log.warning("attempt reaped", extra={"song": str(song_id)})
+                for lost in await self._queue.reap():
+                    metrics.ATTEMPTS.labels(Outcome.FAILED if lost.song_failed else Outcome.REAPED).inc()
+                    metrics.FAILURES.labels(song_traces.LEASE_EXPIRED).inc()
+                    with song_traces.reaping(lost):
+                        extra = {"song_id": str(lost.id), "attempt": lost.attempt}
+                        _log.warning("attempt reaped", extra=extra)
             await asyncio.sleep(every_s)
 
 

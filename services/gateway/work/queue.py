@@ -11,7 +11,8 @@ from uuid import UUID
 
 from services.gateway.database import Database, DatabaseUnavailable, patiently
 from services.gateway.gathering import Gathering
-from services.gateway.models import Chunk, Progress, Result, Song
+from services.gateway.models import Chunk, Progress, Result, Song, State
+from services.gateway.song_traces import Lost
 from services.gateway.store import SONG_COLUMNS, song_of
 from services.gateway.tiers import Tiers
 
@@ -218,19 +219,20 @@ class Queue:
             song_id, attempt, delay_s,
         )  # fmt: skip
 
-    async def fail_attempt(self, song_id: UUID, attempt: int, reason: str, message: str) -> None:
-        """Counts a failure: queues the song again after a while, or fails it at the limit.
+    async def fail_attempt(self, song_id: UUID, attempt: int, reason: str, message: str) -> State:
+        """Counts a failure: queues the song again after a while, or fails it at the limit; its new state.
 
         Raises LeaseLost.
         """
-        await self._held(
+        state = await self._held(
             "WITH ended AS ("
             "  UPDATE songs SET failure_reason = $3, failure_message = $4,"
             f"   {_FAILED_ONCE_MORE.format(limit='$5', backoff='$6::float8')}"
-            f"  WHERE {_HELD} RETURNING id"
-            f"), {_DROP_CHUNKS} SELECT id FROM ended",
+            f"  WHERE {_HELD} RETURNING id, state"
+            f"), {_DROP_CHUNKS} SELECT state FROM ended",
             song_id, attempt, reason, message, self.limits.max_failures, self.limits.backoff_s,
         )  # fmt: skip
+        return State(state)
 
     async def fail_song(self, song_id: UUID, attempt: int, reason: str, message: str) -> None:
         """Fails the song for good. Raises LeaseLost."""
@@ -242,21 +244,23 @@ class Queue:
             song_id, attempt, reason, message,
         )  # fmt: skip
 
-    async def reap(self) -> list[UUID]:
-        """Ends the attempts whose lease ran out, each as a failure; returns their songs."""
+    async def reap(self) -> list[Lost]:
+        """Ends the attempts whose lease ran out, each as a failure."""
         rows = await self._database.rows(
-            "WITH expired AS ("
-            "  SELECT id FROM songs WHERE state = 'RUNNING' AND lease_expires_at < now()"
+            "WITH lost AS ("
+            "  SELECT id, attempt, started_at, traceparent FROM songs"
+            "  WHERE state = 'RUNNING' AND lease_expires_at < now()"
             "  FOR UPDATE SKIP LOCKED"
-            "), ended AS ("
+            "), expired AS (SELECT id FROM lost), ended AS ("
             "  UPDATE songs SET failure_reason = 'LEASE_EXPIRED',"
             "    failure_message = 'the worker that made this song went silent',"
             f"   {_FAILED_ONCE_MORE.format(limit='$1', backoff='$2::float8')}"
-            "  FROM expired WHERE songs.id = expired.id RETURNING songs.id"
-            f"), {_DROP_CHUNKS} SELECT id FROM ended",
+            "  FROM expired WHERE songs.id = expired.id"
+            "  RETURNING songs.id, songs.state = 'FAILED' AS song_failed"
+            f"), {_DROP_CHUNKS} SELECT lost.*, song_failed FROM lost JOIN ended USING (id)",
             self.limits.max_failures, self.limits.backoff_s,
         )  # fmt: skip
-        return [row["id"] for row in rows]
+        return [Lost(**row) for row in rows]
 
     async def _held(self, sql: str, *arguments: object) -> Any:
         """What the statement returns. Raises LeaseLost."""

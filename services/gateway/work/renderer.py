@@ -18,6 +18,7 @@ from acesteps.music.v1.music_service_pb2_grpc import MusicServiceStub
 from services.common.cid import unixfs_cid
 from services.common.errors import DeadlineExceeded, Internal, error_from_rpc
 from services.common.go_ahead import GO_AHEAD
+from services.common.tracing import span
 from services.gateway.edits import kept_edit
 from services.gateway.models import Chunk, Progress, Result, Song
 from services.gateway.objects import Objects, Spool
@@ -76,9 +77,11 @@ class Renderer:
             Unavailable: the object store cannot be written.
         """
         with ExitStack() as spools:
-            rendering = await self._receive(pod, song, lyrics, tell, hear, spools)
+            with span("render"):
+                rendering = await self._receive(pod, song, lyrics, tell, hear, spools)
             tell(Progress(stage="storing", media_type=rendering.media_type))
-            return await self._store(rendering)
+            with span("store"):
+                return await self._store(rendering)
 
     async def _receive(
         self,

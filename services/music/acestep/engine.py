@@ -20,6 +20,7 @@ from services.common.weights import WeightsError, digest_in
 from services.music.acestep.branches import Branches, edit_branches, guidance_branches, hear
 from services.music.acestep.codec import Codec
 from services.music.acestep.config import ConfigError
+from services.music.acestep.device_memory import device_memory
 from services.music.acestep.lyrics import LyricLine, LyricTokenizer, VocabularyError, lines_of_sections
 from services.music.acestep.making import Making
 from services.music.acestep.options import SamplingOptions
@@ -35,6 +36,7 @@ from services.music.engine import (
     SAMPLE_RATE_HZ,
     TEXT_TO_MUSIC,
     Audio,
+    DeviceMemory,
     EngineBroken,
     EngineCannotStart,
     EngineInfo,
@@ -139,6 +141,9 @@ class AceStepEngine:
         with _room_to_start(self._models.transformer.device):
             for _ in self._rendered(_WARM_UP, replace(self._options, steps=2), lambda: False):
                 pass
+
+    def memory(self) -> DeviceMemory | None:
+        return device_memory(self._models.transformer.device)
 
     def render(self, request: RenderRequest, cancelled: Callable[[], bool]) -> Iterator[Event]:
         with _named_errors():

@@ -42,6 +42,9 @@ class SketchEngine:
         for _ in self.render(request, lambda: False):
             pass
 
+    def memory(self) -> None:
+        """It uses none but the machine's own."""
+
     def render(self, request: RenderRequest, cancelled: Callable[[], bool]) -> Iterator[Event]:
         yield Started(request.samples)
         yield Progress("composing", 0, 1)

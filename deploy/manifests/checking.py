@@ -13,6 +13,7 @@ from deploy.manifests import (
     images,
     mesh,
     mounts,
+    namespaces,
     pod_security,
     serving,
     targets,
@@ -39,6 +40,7 @@ class Checks:
 
     def of(self, render: Render) -> Iterator[Finding]:
         yield from self.schemas.check(render)
+        yield from namespaces.check(render)
         yield from pod_security.check(render)
         yield from images.check(render)
         yield from self.references.check(render)

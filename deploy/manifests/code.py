@@ -59,6 +59,8 @@ class Image:
     @property
     def built(self) -> Stage | None:
         """What the stage runs and sets; None where the Dockerfile has no such stage."""
+        if not DOCKERFILES.is_dir():  # a checkout without images: what theirs all do
+            return Stage(("python", "-m", f"services.{self.service}"))
         return _stages(self.dockerfile).get(self.stage)
 
 

@@ -15,7 +15,7 @@ from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 
 from deploy.manifests import code
 from deploy.manifests.finding import Finding
-from deploy.manifests.objects import Container, Render, at, listed
+from deploy.manifests.objects import Container, Pod, Render, at, listed
 from deploy.manifests.volumes import There, files_of, mount_of, volume_of
 from services.common.settings import ServiceSettings
 
@@ -47,6 +47,8 @@ def read(render: Render, there: There) -> tuple[list[Running], list[Finding]]:
     """Every container of ours that serves; `there`: the objects that are or will be there."""
     running: list[Running] = []
     findings: list[Finding] = []
+    for pod in render.pods:
+        findings += _links(pod)
     for container in render.containers:
         image = code.image_of(str(container.spec.get("image", "")))
         if image is None:
@@ -68,6 +70,13 @@ def read(render: Render, there: There) -> tuple[list[Running], list[Finding]]:
         else:
             findings += (container.find("env", complaint) for complaint in built)
     return running, findings
+
+
+def _links(pod: Pod) -> Iterator[Finding]:
+    ours = [code.image_of(str(container.spec.get("image", ""))) for container in pod.containers]
+    if any(ours) and pod.spec.get("enableServiceLinks") is not False:
+        told = "variables of Services, such as MUSIC_PORT, are taken for settings and stop the start"
+        yield pod.find("spec.enableServiceLinks", told, "false")
 
 
 def _complaint(words: list[str], service: str) -> tuple[str, str] | None:

@@ -64,11 +64,14 @@ def _whole(components: list[Path]) -> list[Path]:
 def _alone(folder: Path, base: Path, component: Path) -> Path:
     """A kustomization of the base with one component; paths in it have to be relative."""
     folder.mkdir()
+    below = yaml.safe_load((base / KUSTOMIZATION).read_text()) or {}
     content = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(base, folder)],
         "components": [os.path.relpath(component, folder)],
+        # What a base says of its namespace does not reach what a component brings.
+        **({"namespace": below["namespace"]} if "namespace" in below else {}),
     }
     (folder / KUSTOMIZATION).write_text(yaml.safe_dump(content))
     return folder

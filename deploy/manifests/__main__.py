@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from deploy.manifests import checkov, code, edges
+from deploy.manifests import checkov, code, reach
 from deploy.manifests.checking import Checks
 from deploy.manifests.finding import Finding, lines
 from deploy.manifests.objects import Render
@@ -55,8 +55,8 @@ def _checkov(renders: Sequence[Render], folder: Path, program: Path) -> Iterator
 
 def _edges(renders: Sequence[Render]) -> int:
     for render in renders:
-        if edges.is_shut(render):
-            print(render.name, *(f"  {edge}" for edge in sorted(edges.edges_of(render))), sep="\n")
+        if reach.is_shut(render):
+            print(render.name, *(f"  {edge}" for edge in sorted(reach.edges_of(render))), sep="\n")
     return 0
 
 

@@ -39,7 +39,17 @@ class Checks:
         yield from self.references.unused()
 
     def of(self, render: Render) -> Iterator[Finding]:
-        yield from self.schemas.check(render)
+        faults = list(self.schemas.check(render))
+        yield from faults
+        try:
+            yield from self._others(render)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # The other checks take it that fields are what the schemas say.
+            if not faults:
+                raise
+            yield render.find(None, "", "could not be checked further", "fields that fit their schemas first")
+
+    def _others(self, render: Render) -> Iterator[Finding]:
         yield from namespaces.check(render)
         yield from pod_security.check(render)
         yield from images.check(render)

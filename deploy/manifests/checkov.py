@@ -49,8 +49,13 @@ def check(
     renders: Iterable[Render], skipped: tuple[Skip, ...], program: Path = INSTALLED
 ) -> Iterator[Finding]:
     """Raises CheckovError."""
+    return unskipped(reported(renders, program), skipped)
+
+
+def unskipped(findings: Iterable[Finding], skipped: tuple[Skip, ...]) -> Iterator[Finding]:
+    """The findings that no skip takes, and what is wrong with the skips."""
     used: set[Skip] = set()
-    for finding in reported(renders, program):
+    for finding in findings:
         matching = [skip for skip in skipped if _takes(skip, finding)]
         used.update(matching)
         if not matching:

@@ -63,7 +63,7 @@ def good() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def mesh(good: list[dict[str, Any]], checks: Checks) -> Mesh:
-    # Each object by itself: YAML's anchors are one object in many places, and a mistake would be in all of them.
+    # Each by itself: what an anchor names is one object, and a mistake in it would be in many places.
     return Mesh(yaml.load(yaml.dump(copy.deepcopy(good), Dumper=_Plain), Loader), checks)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deploy.manifests import edges
+from deploy.manifests import edges, reach
 from deploy.manifests.objects import Render
 from tests.deploy.conftest import Mesh
 
@@ -15,7 +15,8 @@ LIST = Path(__file__).parents[2] / "deploy" / "k8s" / "edges.yaml"
 def test_a_missing_egress_edge_is_told(mesh: Mesh) -> None:
     del mesh("NetworkPolicy/gateway-to-services")["spec"]["egress"][1]
     assert mesh.told() == (
-        "overlays/staging: NetworkPolicy: the edge gateway → music:grpc is missing (gateway is not let out); expected songs"
+        "overlays/staging: NetworkPolicy: the edge gateway → music:grpc is missing (gateway is not let out); "
+        "expected songs"
     )
 
 
@@ -41,7 +42,8 @@ def test_an_extra_ingress_edge_is_told(mesh: Mesh) -> None:
         }
     )
     assert mesh.told() == (
-        "overlays/staging: NetworkPolicy: the edge gateway → signer:grpc is too much; expected only what edges.yaml lists"
+        "overlays/staging: NetworkPolicy: the edge gateway → signer:grpc is too much; "
+        "expected only what edges.yaml lists"
     )
 
 
@@ -90,7 +92,7 @@ def test_a_pod_without_an_egress_policy_reaches_anyone() -> None:
         "metadata": {"name": "in"},
         "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
     }
-    assert edges.edges_of(Render("base", (pod, policy))) == {edges.Edge("a", "anyone", "any")}
+    assert reach.edges_of(Render("base", (pod, policy))) == {reach.Edge("a", "anyone", "any")}
 
 
 @pytest.mark.parametrize(

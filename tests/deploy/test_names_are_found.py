@@ -16,8 +16,9 @@ from tests.deploy.conftest import FOLDER, SCHEMAS, Mesh
 def test_a_secret_that_nobody_makes_is_told(mesh: Mesh) -> None:
     mesh.container("gateway")["env"][0]["valueFrom"]["secretKeyRef"]["name"] = "gatway"
     assert mesh.told() == (
-        "overlays/staging: Deployment/gateway: spec.template.spec.containers[0].env[0].valueFrom.secretKeyRef: "
-        "no Secret named gatway; expected one in the render or in prerequisites.yaml"
+        "overlays/staging: Deployment/gateway: "
+        "spec.template.spec.containers[0].env[0].valueFrom.secretKeyRef: no Secret named gatway; "
+        "expected one in the render or in prerequisites.yaml"
     )
 
 
@@ -185,7 +186,8 @@ def test_a_prerequisite_that_nothing_needs_is_told(mesh: Mesh, tmp_path: Path) -
         file.write("- {kind: Secret, name: forgotten}\n")
     told = lines(Checks(tmp_path, SCHEMAS).all([Render("base", tuple(mesh.objects))]))
     assert told == [
-        "prerequisites.yaml: Secret/forgotten: no render names it; expected no prerequisite that nothing needs"
+        "prerequisites.yaml: Secret/forgotten: no render names it; "
+        "expected no prerequisite that nothing needs"
     ]
 
 

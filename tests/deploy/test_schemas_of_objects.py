@@ -53,6 +53,13 @@ def test_a_kind_without_a_schema_is_told(mesh: Mesh) -> None:
     assert "has no mixer-example.com-v1.json" in mesh.told()
 
 
+def test_a_field_of_a_wrong_kind_does_not_end_the_checks_in_a_traceback(mesh: Mesh) -> None:
+    mesh.container("lyrics")["env"] = ["LYRICS_SLOTS=2"]
+    told = mesh.told()
+    assert "containers[0].env[0]: 'LYRICS_SLOTS=2' is not of type 'object'" in told
+    assert "could not be checked further; expected fields that fit their schemas first" in told
+
+
 def test_another_groups_kind_does_not_pass_for_kubernetes_own(mesh: Mesh) -> None:
     mesh("Deployment/lyrics")["apiVersion"] = "apps.example.com/v1"
     assert "no schema for Deployment of apps.example.com/v1" in mesh.told()

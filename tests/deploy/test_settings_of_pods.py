@@ -119,9 +119,8 @@ def test_a_liveness_probe_of_another_name_is_told(mesh: Mesh, name: str) -> None
 
 def test_a_probe_of_a_route_that_is_not_there_is_told(mesh: Mesh) -> None:
     mesh.container("gateway")["readinessProbe"]["httpGet"]["path"] = "/ready"
-    assert (
-        mesh.told()
-        == f"{GATEWAY}.readinessProbe.httpGet.path: the gateway has no GET /ready; expected /healthz or /readyz"
+    assert mesh.told() == (
+        f"{GATEWAY}.readinessProbe.httpGet.path: the gateway has no GET /ready; expected /healthz or /readyz"
     )
 
 
@@ -180,9 +179,9 @@ def test_a_certificate_mounted_by_sub_path_is_told(mesh: Mesh) -> None:
 def test_a_grace_period_that_is_too_short_is_told(mesh: Mesh) -> None:
     mesh.pod("gateway")["terminationGracePeriodSeconds"] = 39
     assert mesh.told() == (
-        "overlays/staging: Deployment/gateway: spec.template.spec.terminationGracePeriodSeconds: is 39, and leaving "
-        "takes 40 s: preStop 5, GATEWAY_DRAIN_DELAY_S 5, GATEWAY_DRAIN_GRACE_S 30; expected at least 40: "
-        "else it is killed at work"
+        "overlays/staging: Deployment/gateway: spec.template.spec.terminationGracePeriodSeconds: "
+        "is 39, and leaving takes 40 s: preStop 5, GATEWAY_DRAIN_DELAY_S 5, GATEWAY_DRAIN_GRACE_S 30; "
+        "expected at least 40: else it is killed at work"
     )
 
 

@@ -20,6 +20,7 @@ INSTALL = FOLDER.parents[1] / "docs" / "install-kubernetes.md"
 def test_the_installation_page_names_every_secret_that_has_to_be_made() -> None:
     page = INSTALL.read_text()
     secrets = [entry.name for entry in prerequisites(FOLDER) if entry.kind in ("Secret", "ConfigMap")]
+    secrets.remove("postgresql")  # of the overlay local, where one command makes all
     assert [name for name in secrets if f"`{name}`" not in page] == []
 
 

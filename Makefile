@@ -16,6 +16,8 @@ DEV       := $(VENV)/.dev
 NODE      := $(VENV)/.node
 PROTO     := build/gen/.done
 CONTRACTS := build/contracts/SongNFT.json
+# In an environment of its own: what it pins is not what the services use.
+CHECKOV   := $(VENV)/checkov/.done
 ORIGINAL  := build/contracts/LiteralOriginal.json
 # Of the one platform that npm brought; not its launcher, which ends with status 0 whatever forge says.
 FORGE     := node_modules/@foundry-rs/forge-*-*/bin/forge
@@ -42,7 +44,7 @@ stack: setup ## the whole mesh on this machine, until Ctrl-C
 setup: $(RUNTIME) $(PROTO) $(CONTRACTS) ## everything that runs, nothing that only tests
 
 .PHONY: setup-dev
-setup-dev: setup $(DEV) $(ORIGINAL) ## setup, and what lint and tests need
+setup-dev: setup $(DEV) $(CHECKOV) $(ORIGINAL) ## setup, and what lint and tests need
 
 .PHONY: proto
 proto: $(PROTO) ## generated code, from protos/ into build/gen
@@ -74,6 +76,10 @@ types: setup-dev ## mypy, strict
 .PHONY: test
 test: setup-dev ## every test; what a test needs beyond pip and npm it names when it skips
 	$(BIN)/pytest
+
+.PHONY: k8s-validate
+k8s-validate: setup-dev ## render deploy/k8s and check it; CRD_SCHEMAS=folder of custom resources' schemas; needs kubectl
+	@$(BIN)/python -m deploy.manifests validate
 
 .PHONY: contracts-test
 contracts-test: setup-dev ## unit, fuzz and invariant tests of the contracts in Foundry (25 s; part of test)
@@ -119,6 +125,11 @@ $(RUNTIME): $(addprefix requirements/,runtime.txt service.txt gateway.txt lyrics
 
 $(DEV): requirements/dev.txt $(RUNTIME) node_modules/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt -c requirements/constraints.txt
+	@touch $@
+
+$(CHECKOV): requirements/checkov.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/checkov
+	$(VENV)/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/checkov.txt
 	@touch $@
 
 $(NODE): | $(RUNTIME)

@@ -106,8 +106,8 @@ class Attempt:
         return await self._fail(error.reason, error.message)
 
     async def _fail(self, reason: str, message: str) -> Outcome:
-        again = await self._queue.insist(lambda: self._queue.fail_attempt(*self._key, reason, message))
-        return Outcome.RETRIED if again else Outcome.FAILED
+        await self._queue.insist(lambda: self._queue.fail_attempt(*self._key, reason, message))
+        return Outcome.RETRIED
 
     async def _give_back(self, delay_s: float) -> Outcome:
         await self._queue.insist(lambda: self._queue.give_back(*self._key, delay_s))

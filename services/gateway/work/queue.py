@@ -218,20 +218,19 @@ class Queue:
             song_id, attempt, delay_s,
         )  # fmt: skip
 
-    async def fail_attempt(self, song_id: UUID, attempt: int, reason: str, message: str) -> bool:
-        """Counts a failure: queues the song again after a while (True), or fails it at the limit (False).
+    async def fail_attempt(self, song_id: UUID, attempt: int, reason: str, message: str) -> None:
+        """Counts a failure: queues the song again after a while, or fails it at the limit.
 
         Raises LeaseLost.
         """
-        again: bool = await self._held(
+        await self._held(
             "WITH ended AS ("
             "  UPDATE songs SET failure_reason = $3, failure_message = $4,"
             f"   {_FAILED_ONCE_MORE.format(limit='$5', backoff='$6::float8')}"
-            f"  WHERE {_HELD} RETURNING id, state"
-            f"), {_DROP_CHUNKS} SELECT state = 'QUEUED' FROM ended",
+            f"  WHERE {_HELD} RETURNING id"
+            f"), {_DROP_CHUNKS} SELECT id FROM ended",
             song_id, attempt, reason, message, self.limits.max_failures, self.limits.backoff_s,
         )  # fmt: skip
-        return again
 
     async def fail_song(self, song_id: UUID, attempt: int, reason: str, message: str) -> None:
         """Fails the song for good. Raises LeaseLost."""

@@ -25,3 +25,5 @@ PAUSED = Gauge("acesteps_signer_paused", "1 while an operator has paused signing
 # There from the start, at 0: what Prometheus first sees at 1 is no increase to it.
 for _verdict in ("permitted", "repeated"):
     PERMITS.labels(_verdict, "")
+for _reason in ("INTERNAL", "KEY_UNAVAILABLE", "LEDGER_UNAVAILABLE"):
+    PERMITS.labels("refused", _reason)

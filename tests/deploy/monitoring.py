@@ -20,7 +20,7 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 GRAFANA = {"$__rate_interval": "1m", "$__range": "5m", "$__interval": "15s"}
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)?\s*\{([^{}]*)\}")
+_SELECTOR = re.compile(r'([a-zA-Z_:][\w:]*)?\s*\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}')
 _MATCHER = re.compile(r"(\w+)\s*(=~|!~|!=|=)\s*(\"(?:[^\"\\]|\\.)*\")")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
 _RANGE = re.compile(r"\[[^\]]*\]|\boffset\s+\w+")
@@ -112,4 +112,6 @@ class Query:
 
 
 def queries() -> list[Query]:
-    return [Query(panel["title"], target["expr"]) for panel in panels() for target in panel.get("targets", ())]
+    return [
+        Query(panel["title"], target["expr"]) for panel in panels() for target in panel.get("targets", ())
+    ]

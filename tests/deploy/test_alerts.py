@@ -74,7 +74,9 @@ def test_every_alert_of_every_severity_is_seen_to_fire() -> None:
     assert fired == {(alert["alert"], alert["labels"]["severity"]) for alert in monitoring.alerts()}
 
 
-@pytest.mark.parametrize("alert", monitoring.alerts(), ids=lambda a: f"{a['alert']}-{a['labels']['severity']}")
+@pytest.mark.parametrize(
+    "alert", monitoring.alerts(), ids=lambda a: f"{a['alert']}-{a['labels']['severity']}"
+)
 def test_an_alert_says_whom_it_calls_what_is_wrong_and_where_to_read_on(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in ("page", "ticket")
     said = alert["annotations"]
@@ -86,13 +88,13 @@ def test_an_alert_says_whom_it_calls_what_is_wrong_and_where_to_read_on(alert: d
     assert said["runbook_url"] == f"RUNBOOKS/{page}.md"
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl (Debian package kubernetes-client)")
+@pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="needs kubectl (Debian package kubernetes-client)"
+)
 def test_the_component_gives_rules_their_runbooks_address_and_grafana_its_dashboard(tmp_path: Path) -> None:
     shutil.copytree(monitoring.COMPONENT, tmp_path / "monitoring")
     (tmp_path / "kustomization.yaml").write_text("namespace: acesteps\ncomponents: [monitoring]\n")
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=True)
     manifests = list(yaml.safe_load_all(done.stdout))
     assert {manifest["metadata"]["namespace"] for manifest in manifests} == {"acesteps"}
     rules = [m for m in manifests if m["kind"] == "PrometheusRule"]

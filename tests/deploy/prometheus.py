@@ -100,7 +100,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus(folder: Path, ports: Mapping[str, int]) -> Iterator[Prometheus]:
-    """One that scrapes the services' metrics `ports` every second, with the labels that the PodMonitor gives."""
+    """One that scrapes the services' metrics `ports` every second, with the labels of the PodMonitor."""
     rules = write_rules(folder / "rules.yaml")
     # Windows are added up in steps of minutes, at whole minutes: of seconds where all there is are seconds.
     rules.write_text(re.sub(r":(\d)m\]", r":\1s]", rules.read_text()))

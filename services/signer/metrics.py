@@ -23,3 +23,9 @@ SIGN_SECONDS = Histogram(
 LEDGER_UP = Gauge("acesteps_signer_ledger_up", "1 while the ledger can be written, else 0.")
 TRUST_BUNDLE_VERSION = Gauge("acesteps_signer_trust_bundle_version", "Version of the trust bundle in use.")
 PAUSED = Gauge("acesteps_signer_paused", "1 while an operator has paused signing, else 0; a second late.")
+
+# There from the start, at 0: what Prometheus first sees at 1 is no increase to it.
+for _verdict in ("permitted", "repeated"):
+    PERMITS.labels(_verdict, "")
+for _reason in ("INTERNAL", "KEY_UNAVAILABLE", "LEDGER_UNAVAILABLE"):
+    PERMITS.labels("refused", _reason)

@@ -169,6 +169,8 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
             "trust_bundle_version": trust.bundle().version,
         },
     )
+    for condition in policy.CONDITIONS:  # at 0 from the start, so that the first refusal is an increase
+        metrics.PERMITS.labels("refused", condition.reason)
     servicer = SignerServicer(signer, Switch(database))
     name = pb.DESCRIPTOR.services_by_name["SignerService"].full_name
     return [

@@ -1,0 +1,148 @@
+"""How many GPUs: `python -m bench.capacity [--per-hour 10 100 1000 10000] [--gpu-hour-price 2.5]`.
+
+Simulates days of songs with the scaling of deploy/k8s/components/autoscaling, and tells what people waited
+for their first audio and which GPUs were paid. docs/capacity.md says what is measured of it and what assumed.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from bench.capacity_fleet import Ground, Outcome, simulate
+from bench.capacity_scaling import Scaling, Trigger, read
+from bench.capacity_songs import GPUS, HOUR_S, PATTERNS, Making, arrivals, songs
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a day came to. Without what was asked for in the first hour, when the fleet is not yet there."""
+
+    per_hour: float
+    policy: str
+    songs: int
+    # slots busy on average, were there enough
+    offered: float
+    most_gpus: int
+    mean_gpus: float
+    gpu_hours: float
+    # of what was paid
+    used: float
+    first_audio_p50_s: float
+    first_audio_p99_s: float
+    oldest_s: float
+    # of songs whose pod became ready after they had come
+    cold: float
+    lost_pods: int
+    per_song: float
+
+
+def main() -> None:
+    asked = _parser().parse_args()
+    scaling = _scaling(asked)
+    making = Making(GPUS[asked.gpu], asked.steps, lyrics_s=asked.lyrics_s)
+    ground = Ground(
+        node_s=asked.node_s,
+        slots=1,
+        losses_per_hour=asked.losses_per_hour,
+        replicas=asked.replicas,
+        workers=asked.replicas * asked.workers,
+    )
+    policies = {f"at least {n}": replace(scaling, least=n) for n in asked.least}
+    rows = []
+    for per_hour in asked.per_hour:
+        named = dict(policies)
+        if asked.fixed:
+            named |= {f"always {n}": scaling.fixed(n) for n in asked.fixed}
+        for name, policy in named.items():
+            rows.append(_row(per_hour, name, policy, making, ground, asked))
+    if asked.json:
+        print(json.dumps([asdict(row) for row in rows], indent=1))
+    else:
+        print("\n".join(_table(rows, asked)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.capacity", description=__doc__)
+    add = parser.add_argument
+    add("--per-hour", type=float, nargs="+", default=[10, 100, 1_000, 10_000], help="songs, at the busiest")
+    add("--pattern", choices=PATTERNS, default="daily", help="default: %(default)s")
+    add("--hours", type=float, default=25.0, help="the first is not counted")
+    add("--gpu", choices=GPUS, default="a100", help="default: %(default)s")
+    add("--steps", type=int, default=60, help="27 is fast, 60 quality, the default")
+    add("--lyrics-s", type=float, default=Making.lyrics_s, help="seconds until the words are written")
+    add("--node-s", type=float, default=Ground.node_s, help="median until a GPU node is there")
+    add("--losses-per-hour", type=float, default=0.0, help="of each pod, as with spot nodes")
+    add("--least", type=int, nargs="*", default=[0, 1], help="pods that there are always: a policy each")
+    add("--most", type=int, help="pods at most; default: the manifest's")
+    add("--fixed", type=int, nargs="*", default=[], help="and a policy each without an autoscaler")
+    add("--trigger", action="append", default=[], metavar="NAME=THRESHOLD", help="only these; default: all")
+    add("--replicas", type=int, default=2, help="of the gateway, at the least")
+    add("--workers", type=int, default=24, help="GATEWAY_WORKERS")
+    add("--gpu-hour-price", type=float, default=1.0, help="in any money")
+    add("--seed", type=int, default=1)
+    add("--json", action="store_true")
+    return parser
+
+
+def _scaling(asked: argparse.Namespace) -> Scaling:
+    scaling = read()
+    given = dict(one.split("=") for one in asked.trigger)
+    known = {t.name: t for t in scaling.triggers}
+    fresh = Trigger("", 1.0, 0.0, "AverageValue")
+    triggers = [
+        replace(known.get(name, fresh), name=name, threshold=float(text)) for name, text in given.items()
+    ]
+    return replace(scaling, triggers=triggers or scaling.triggers, most=asked.most or scaling.most)
+
+
+def _row(
+    per_hour: float, name: str, scaling: Scaling, making: Making, ground: Ground, asked: argparse.Namespace
+) -> Row:
+    rng = np.random.default_rng(asked.seed)
+    asked_for = songs(arrivals(per_hour, asked.hours * HOUR_S, PATTERNS[asked.pattern], rng), making, rng)
+    outcome = simulate(asked_for, scaling, ground, np.random.default_rng(asked.seed + 1))
+    counted = outcome.arrival >= min(HOUR_S, asked.hours * HOUR_S / 2)
+    waits = (outcome.first_audio - outcome.arrival)[counted]
+    hours = outcome.ended.max() / HOUR_S
+    gpu_hours = outcome.paid_gpu_s / HOUR_S
+    return Row(
+        per_hour=per_hour,
+        policy=name,
+        songs=len(asked_for),
+        offered=asked_for.offered,
+        most_gpus=outcome.most_pods,
+        mean_gpus=gpu_hours / hours,
+        gpu_hours=gpu_hours,
+        used=outcome.busy_slot_s / (outcome.paid_gpu_s * ground.slots),
+        first_audio_p50_s=float(np.quantile(waits, 0.5)),
+        first_audio_p99_s=float(np.quantile(waits, 0.99)),
+        oldest_s=_oldest(outcome, counted),
+        cold=float(outcome.cold[counted].mean()),
+        lost_pods=outcome.lost_pods,
+        per_song=gpu_hours * asked.gpu_hour_price / len(asked_for),
+    )
+
+
+def _oldest(outcome: Outcome, counted: np.ndarray) -> float:  # type: ignore[type-arg]  # of booleans
+    return float((outcome.begun - outcome.arrival)[counted].max())
+
+
+def _table(rows: Sequence[Row], asked: argparse.Namespace) -> Iterator[str]:
+    yield f"{asked.pattern}, {asked.gpu}, {asked.steps} steps, {asked.hours:g} h, seed {asked.seed}"
+    yield (
+        f"{'songs/h':>8} {'policy':<12} {'offered':>7} {'GPUs':>5} {'mean':>6} {'GPU-h':>7} {'used':>5}"
+        f" {'p50 s':>7} {'p99 s':>7} {'longest':>8} {'cold':>7} {'a song':>8}"
+    )
+    for row in rows:
+        yield (
+            f"{row.per_hour:>8,.0f} {row.policy:<12} {row.offered:>7.2f} {row.most_gpus:>5} {row.mean_gpus:>6.1f}"
+            f" {row.gpu_hours:>7.1f} {row.used:>5.0%} {row.first_audio_p50_s:>7.1f} {row.first_audio_p99_s:>7.1f}"
+            f" {row.oldest_s:>8.1f} {row.cold:>7.2%} {row.per_song:>8.4f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,12 @@ from bench.capacity_songs import Seconds, Songs
 SCRAPE_S = 15.0
 # services/gateway: songs begun ahead of a slot at each replica, and the pause after a lost attempt.
 AHEAD, BACKOFF_S = 1, 1.0
+# After the last arrival; then the settings are such that some songs would never be made.
+PATIENCE_S = 6 * 3600.0
+
+
+class Stalled(RuntimeError):
+    """Songs are left, and the settings start no pods for them."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class Ground:
     # gateway: replicas, and songs in the making at once at all of them
     replicas: int = 2
     workers: int = 10**9
+    # When counting of pods begins: before, the fleet is not yet as large as the songs want it.
+    counted_s: float = 0.0
 
 
 @dataclass(eq=False)
@@ -74,7 +82,7 @@ class Outcome:
 
 
 def simulate(songs: Songs, scaling: Scaling, ground: Ground, rng: np.random.Generator) -> Outcome:
-    """From no pod, or as many as there are at least, ready. Ends with the last song."""
+    """From no pod, or as many as there are at least, ready. Ends with the last song. Raises Stalled."""
     return _Fleet(songs, scaling, ground, rng).run()
 
 
@@ -107,11 +115,12 @@ class _Fleet:
             pod = Pod(next(self._numbers), 0.0)
             self._pods.append(pod)
             self._come(pod)
+        self._count()
         if self._scaling.least < self._scaling.most or self._ground.losses_per_hour:
             for first_s, act in ((SCRAPE_S / 2, self._scrape), (1.0, self._poll), (SYNC_S, self._sync)):
                 self._at(first_s, act)
         events, arrival, following, left = self._events, self._arrival, 0, len(self._arrival)
-        self._left = left
+        self._left, last_s = left, arrival[-1] + PATIENCE_S
         while self._left:
             if following < left and (not events or arrival[following] <= events[0][0]):
                 self._now = arrival[following]
@@ -120,6 +129,8 @@ class _Fleet:
                 self._claim()
             else:
                 self._now, _, act, what = heappop(events)
+                if self._now > last_s:
+                    raise Stalled(f"{self._left} songs wait for pods that nobody starts")
                 act(what) if what is not None else act()
         return self._outcome()
 
@@ -199,7 +210,7 @@ class _Fleet:
             ranked = sorted(order, key=lambda n: self._pods[n].ready)
             for pod in [self._pods[n] for n in ranked[: len(self._pods) - number]]:
                 self._leave(pod)
-        self._most = max(self._most, len(self._pods))
+        self._count()
 
     def _start(self) -> None:
         ground = self._ground
@@ -225,9 +236,13 @@ class _Fleet:
         self._idle.append(pod)
         if self._ground.losses_per_hour:
             self._at(self._now + self._rng.exponential(3600 / self._ground.losses_per_hour), self._lose, pod)
-        self._most = max(self._most, len(self._pods))
+        self._count()
         self._begin()
         self._claim()
+
+    def _count(self) -> None:
+        if self._now >= self._ground.counted_s:
+            self._most = max(self._most, len(self._pods))
 
     def _leave(self, pod: Pod) -> None:
         """Takes no more songs; its last one ends first."""
@@ -273,6 +288,7 @@ class _Fleet:
             "songs-running-or-queued": float(self._running + len(self._queue) * full),
         }
         self._seen = {t.name: known[t.name] for t in self._scaling.triggers}
+        self._count()
         self._at(self._now + SCRAPE_S, self._scrape)
 
     def _poll(self) -> None:

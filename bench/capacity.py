@@ -6,14 +6,15 @@ for their first audio and which GPUs were paid. docs/capacity.md says what is me
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from bench.capacity_fleet import Ground, Outcome, simulate
+from bench.capacity_fleet import Ground, simulate
 from bench.capacity_scaling import Scaling, Trigger, read
-from bench.capacity_songs import GPUS, HOUR_S, PATTERNS, Making, arrivals, songs
+from bench.capacity_songs import DAY_S, GPUS, HOUR_S, PATTERNS, Making, arrivals, songs
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,33 @@ class Row:
     gpu_hours: float
     # of what was paid
     used: float
+    # for a slot, the writing of words left out
+    wait_p99_s: float
+    wait_longest_s: float
     first_audio_p50_s: float
     first_audio_p99_s: float
-    oldest_s: float
     # of songs whose pod became ready after they had come
     cold: float
     lost_pods: int
     per_song: float
+
+
+# Of the table: a field of Row, its heading, width and format.
+COLUMNS = {
+    "per_hour": ("songs/h", 8, ",.0f"),
+    "policy": ("policy", 10, ""),
+    "offered": ("busy", 6, ".2f"),
+    "most_gpus": ("GPUs", 4, ""),
+    "mean_gpus": ("mean", 6, ".1f"),
+    "gpu_hours": ("GPU-h", 7, ".1f"),
+    "used": ("used", 5, ".0%"),
+    "wait_p99_s": ("wait p99", 8, ".1f"),
+    "wait_longest_s": ("longest", 7, ".1f"),
+    "first_audio_p50_s": ("first p50", 9, ".1f"),
+    "first_audio_p99_s": ("p99", 6, ".1f"),
+    "cold": ("cold", 7, ".2%"),
+    "per_song": ("a song", 8, ".4f"),
+}
 
 
 def main() -> None:
@@ -49,7 +70,13 @@ def main() -> None:
         losses_per_hour=asked.losses_per_hour,
         replicas=asked.replicas,
         workers=asked.replicas * asked.workers,
+        counted_s=min(HOUR_S, asked.hours * HOUR_S / 2),
     )
+    if asked.fewest_within_s is not None:
+        for per_hour in asked.per_hour:
+            pods = fewest(per_hour, asked.fewest_within_s, making, replace(ground, workers=10**9), asked.seed)
+            print(f"{per_hour:,.0f} songs/h, {asked.gpu}, {asked.steps} steps: {pods} GPUs always on")
+        return
     policies = {f"at least {n}": replace(scaling, least=n) for n in asked.least}
     rows = []
     for per_hour in asked.per_hour:
@@ -76,11 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--node-s", type=float, default=Ground.node_s, help="median until a GPU node is there")
     add("--losses-per-hour", type=float, default=0.0, help="of each pod, as with spot nodes")
     add("--least", type=int, nargs="*", default=[0, 1], help="pods that there are always: a policy each")
-    add("--most", type=int, help="pods at most; default: the manifest's")
+    add("--most", type=int, help="pods at most; this and the next four: the manifest's, if not given")
+    add("--trigger", action="append", default=[], metavar="NAME=THRESHOLD", help="only these")
+    add("--up-s", type=float, help="stabilisation window of scaling up")
+    add("--down-s", type=float, help="and of scaling down")
+    add("--cooldown-s", type=float, help="from the last song to no pod")
     add("--fixed", type=int, nargs="*", default=[], help="and a policy each without an autoscaler")
-    add("--trigger", action="append", default=[], metavar="NAME=THRESHOLD", help="only these; default: all")
+    add("--fewest-within-s", type=float, help="only: the fewest GPUs with which 99 %% wait no longer")
     add("--replicas", type=int, default=2, help="of the gateway, at the least")
-    add("--workers", type=int, default=24, help="GATEWAY_WORKERS")
+    add("--workers", type=int, default=32, help="GATEWAY_WORKERS")
     add("--gpu-hour-price", type=float, default=1.0, help="in any money")
     add("--seed", type=int, default=1)
     add("--json", action="store_true")
@@ -95,7 +126,14 @@ def _scaling(asked: argparse.Namespace) -> Scaling:
     triggers = [
         replace(known.get(name, fresh), name=name, threshold=float(text)) for name, text in given.items()
     ]
-    return replace(scaling, triggers=triggers or scaling.triggers, most=asked.most or scaling.most)
+    changed = {
+        "most": asked.most,
+        "cooldown_s": asked.cooldown_s,
+        "triggers": triggers or None,
+        "up": None if asked.up_s is None else replace(scaling.up, window_s=asked.up_s),
+        "down": None if asked.down_s is None else replace(scaling.down, window_s=asked.down_s),
+    }
+    return replace(scaling, **{name: value for name, value in changed.items() if value is not None})
 
 
 def _row(
@@ -104,7 +142,8 @@ def _row(
     rng = np.random.default_rng(asked.seed)
     asked_for = songs(arrivals(per_hour, asked.hours * HOUR_S, PATTERNS[asked.pattern], rng), making, rng)
     outcome = simulate(asked_for, scaling, ground, np.random.default_rng(asked.seed + 1))
-    counted = outcome.arrival >= min(HOUR_S, asked.hours * HOUR_S / 2)
+    counted = outcome.arrival >= ground.counted_s
+    waited = (outcome.begun - asked_for.lyrics - outcome.arrival)[counted]
     waits = (outcome.first_audio - outcome.arrival)[counted]
     hours = outcome.ended.max() / HOUR_S
     gpu_hours = outcome.paid_gpu_s / HOUR_S
@@ -117,31 +156,34 @@ def _row(
         mean_gpus=gpu_hours / hours,
         gpu_hours=gpu_hours,
         used=outcome.busy_slot_s / (outcome.paid_gpu_s * ground.slots),
+        wait_p99_s=float(np.quantile(waited, 0.99)),
+        wait_longest_s=float(waited.max()),
         first_audio_p50_s=float(np.quantile(waits, 0.5)),
         first_audio_p99_s=float(np.quantile(waits, 0.99)),
-        oldest_s=_oldest(outcome, counted),
         cold=float(outcome.cold[counted].mean()),
         lost_pods=outcome.lost_pods,
         per_song=gpu_hours * asked.gpu_hour_price / len(asked_for),
     )
 
 
-def _oldest(outcome: Outcome, counted: np.ndarray) -> float:  # type: ignore[type-arg]  # of booleans
-    return float((outcome.begun - outcome.arrival)[counted].max())
+def fewest(per_hour: float, within_s: float, making: Making, ground: Ground, seed: int) -> int:
+    """GPUs that are always on, with which 99 of 100 songs wait at most `within_s` at this rate all day."""
+    rng = np.random.default_rng(seed)
+    asked_for = songs(arrivals(per_hour, DAY_S, PATTERNS["steady"], rng), making, rng)
+    pods = max(1, math.floor(asked_for.offered))
+    while True:
+        outcome = simulate(asked_for, read().fixed(pods), ground, np.random.default_rng(seed))
+        waited = outcome.begun - asked_for.lyrics - outcome.arrival
+        if np.quantile(waited, 0.99) <= within_s:
+            return pods
+        pods += 1
 
 
 def _table(rows: Sequence[Row], asked: argparse.Namespace) -> Iterator[str]:
     yield f"{asked.pattern}, {asked.gpu}, {asked.steps} steps, {asked.hours:g} h, seed {asked.seed}"
-    yield (
-        f"{'songs/h':>8} {'policy':<12} {'offered':>7} {'GPUs':>5} {'mean':>6} {'GPU-h':>7} {'used':>5}"
-        f" {'p50 s':>7} {'p99 s':>7} {'longest':>8} {'cold':>7} {'a song':>8}"
-    )
+    yield " ".join(f"{heading:>{width}}" for heading, width, _ in COLUMNS.values())
     for row in rows:
-        yield (
-            f"{row.per_hour:>8,.0f} {row.policy:<12} {row.offered:>7.2f} {row.most_gpus:>5} {row.mean_gpus:>6.1f}"
-            f" {row.gpu_hours:>7.1f} {row.used:>5.0%} {row.first_audio_p50_s:>7.1f} {row.first_audio_p99_s:>7.1f}"
-            f" {row.oldest_s:>8.1f} {row.cold:>7.2%} {row.per_song:>8.4f}"
-        )
+        yield " ".join(f"{getattr(row, name):>{width}{spec}}" for name, (_, width, spec) in COLUMNS.items())
 
 
 if __name__ == "__main__":

@@ -300,6 +300,7 @@ class _Fleet:
         self._at(self._now + SYNC_S, self._sync)
 
     def _outcome(self) -> Outcome:
+        self._count()
         kept_s = self._ground.node_kept_s
         self._paid_s += sum(min(since + kept_s, self._now) - begun for since, begun in self._nodes)
         self._paid_s += sum(self._now - pod.node_since for pod in self._pods)

@@ -105,7 +105,7 @@ def wanted(trigger: Trigger, value: float, replicas: int, ready: int) -> int:
 
 @dataclass
 class Autoscaler:
-    """Asked in turn: `poll` every polling_s (between none and one), `sync` every SYNC_S (between one and most)."""
+    """`poll` it every polling_s: between none and one; `sync` every SYNC_S: between one and most."""
 
     scaling: Scaling
     _active_at: float = -inf

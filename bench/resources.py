@@ -146,10 +146,13 @@ async def _songs(port: int, count: int, at_once: int, duration_s: float) -> list
 
 async def _ended(port: int, song_id: str) -> None:
     """The file is whole a little before the song is."""
-    while (song := await _ask(port, get(f"/v1/songs/{song_id}")))["song"]["state"].endswith("RUNNING"):
+    for _ in range(600):
+        song = (await _ask(port, get(f"/v1/songs/{song_id}")))["song"]
+        if not song["state"].endswith("RUNNING"):
+            break
         await asyncio.sleep(0.05)
-    if not song["song"]["state"].endswith("SUCCEEDED"):
-        raise RuntimeError(f"song {song_id}: {song['song']}")
+    if not song["state"].endswith("SUCCEEDED"):
+        raise RuntimeError(f"song {song_id}: {song}")
 
 
 async def _listen(port: int, count: int, duration_s: float) -> None:

@@ -5,14 +5,18 @@ for their first audio and which GPUs were paid. docs/capacity.md says what is me
 """
 
 import argparse
+import itertools
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from bench.capacity_fleet import Ground, simulate
+from bench.capacity_fleet import Stalled, simulate
+from bench.capacity_ground import Ground
 from bench.capacity_scaling import Scaling, Trigger, read
 from bench.capacity_songs import DAY_S, GPUS, HOUR_S, PATTERNS, Making, arrivals, songs
 
@@ -84,7 +88,10 @@ def main() -> None:
         if asked.fixed:
             named |= {f"always {n}": scaling.fixed(n) for n in asked.fixed}
         for name, policy in named.items():
-            rows.append(_row(per_hour, name, policy, making, ground, asked))
+            try:
+                rows.append(_row(per_hour, name, policy, making, ground, asked))
+            except Stalled as error:
+                sys.exit(f"{per_hour:g} songs an hour, {name}: {error}")
     if asked.json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
@@ -170,13 +177,12 @@ def fewest(per_hour: float, within_s: float, making: Making, ground: Ground, see
     """GPUs that are always on, with which 99 of 100 songs wait at most `within_s` at this rate all day."""
     rng = np.random.default_rng(seed)
     asked_for = songs(arrivals(per_hour, DAY_S, PATTERNS["steady"], rng), making, rng)
-    pods = max(1, math.floor(asked_for.offered))
-    while True:
-        outcome = simulate(asked_for, read().fixed(pods), ground, np.random.default_rng(seed))
-        waited = outcome.begun - asked_for.lyrics - outcome.arrival
-        if np.quantile(waited, 0.99) <= within_s:
-            return pods
-        pods += 1
+    for pods in itertools.count(math.ceil(asked_for.offered)):
+        with suppress(Stalled):
+            outcome = simulate(asked_for, read().fixed(pods), ground, np.random.default_rng(seed))
+            if np.quantile(outcome.begun - asked_for.lyrics - outcome.arrival, 0.99) <= within_s:
+                return pods
+    raise AssertionError("counting ended")
 
 
 def _table(rows: Sequence[Row], asked: argparse.Namespace) -> Iterator[str]:

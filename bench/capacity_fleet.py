@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.capacity_ground import Ground
 from bench.capacity_scaling import SYNC_S, Autoscaler, Scaling
 from bench.capacity_songs import Seconds, Songs
 
@@ -21,35 +22,12 @@ from bench.capacity_songs import Seconds, Songs
 SCRAPE_S = 15.0
 # services/gateway: songs begun ahead of a slot at each replica, and the pause after a lost attempt.
 AHEAD, BACKOFF_S = 1, 1.0
-# After the last arrival; then the settings are such that some songs would never be made.
+# After the last arrival.
 PATIENCE_S = 6 * 3600.0
 
 
 class Stalled(RuntimeError):
-    """Songs are left, and the settings start no pods for them."""
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What pods stand on. The times are assumptions, see docs/capacity.md."""
-
-    # Median of a lognormal, from asking for a GPU node until it runs pods, and the logarithm's deviation.
-    node_s: float = 180.0
-    node_spread: float = 0.35
-    # Image of 8 GB to a new node.
-    pull_s: float = 45.0
-    # Weights read (8.3 GB), their digest computed, a first short song made.
-    load_s: float = 40.0
-    # An empty node stays, and is paid, for so long.
-    node_kept_s: float = 600.0
-    slots: int = 1
-    # Losses of a pod with its node, for each hour of a pod.
-    losses_per_hour: float = 0.0
-    # gateway: replicas, and songs in the making at once at all of them
-    replicas: int = 2
-    workers: int = 10**9
-    # When counting of pods begins: before, the fleet is not yet as large as the songs want it.
-    counted_s: float = 0.0
+    """The settings are such that some songs are never made, or hours late."""
 
 
 @dataclass(eq=False)
@@ -130,7 +108,9 @@ class _Fleet:
             else:
                 self._now, _, act, what = heappop(events)
                 if self._now > last_s:
-                    raise Stalled(f"{self._left} songs wait for pods that nobody starts")
+                    raise Stalled(
+                        f"{self._left} songs are left: pods or workers are too few, or nobody starts any"
+                    )
                 act(what) if what is not None else act()
         return self._outcome()
 

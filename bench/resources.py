@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import asyncpg
@@ -46,9 +46,12 @@ class Kept:
     duration_s: float
     audio: float
     master: float
-    # all files of its own: audio, master, state, and what saving adds
+    # all files of its own: audio, master, state
     objects: float
     database: float
+    # files and rows that saving adds: cover, metadata
+    saved_objects: float
+    saved_database: float
 
 
 def main() -> None:
@@ -121,13 +124,15 @@ async def _measure(stack: Stack, slots: int, asked: argparse.Namespace) -> tuple
         if at_once > 1 or slots == 1:
             with meter.phase(f"{at_once} songs at once", asked.songs):
                 made += await _songs(stack.http_port, asked.songs, at_once, asked.duration)
-    kept = await _kept(stack, asked.duration)
+    made_only = await _kept(stack)
     with meter.phase("saved", len(made)):
         for song_id in made:
             await _ask(stack.http_port, post(f"/v1/songs/{song_id}:save", {}))
+    saved = await _kept(stack)
     with meter.phase(f"{asked.listeners} listeners", 1):
         await _listen(stack.http_port, asked.listeners, asked.duration)
-    return meter.needs, kept
+    added = (after - before for after, before in zip(saved[2:], made_only[2:], strict=True))
+    return meter.needs, Kept(asked.duration, *made_only, *added)
 
 
 async def _songs(port: int, count: int, at_once: int, duration_s: float) -> list[str]:
@@ -194,17 +199,19 @@ async def _ask(port: int, request: bytes) -> dict[str, dict[str, str]]:
     return dict(answer.json()) if answer.body[:1] == b"{" else {}
 
 
-async def _kept(stack: Stack, duration_s: float) -> Kept:
+async def _kept(stack: Stack) -> tuple[float, float, float, float]:
+    """Bytes for a song: MP3, master, all files, rows with their indexes in all tables."""
     connection = await asyncpg.connect(stack.database.gateway_dsn)
     try:
         songs, audio, master, database = await connection.fetchrow(
             "SELECT count(*), avg(audio_bytes)::float8, avg(master_bytes)::float8,"
-            " pg_total_relation_size('songs') FROM songs WHERE state = 'SUCCEEDED'"
+            " (SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables)::float8"
+            " FROM songs WHERE state = 'SUCCEEDED'"
         )
     finally:
         await connection.close()
     files = sum(f.stat().st_size for f in stack.folder.objects.rglob("*") if f.is_file())
-    return Kept(duration_s, audio, master, files / songs, database / songs)
+    return audio, master, files / songs, database / songs
 
 
 def _needs_table(needs: Sequence[Need]) -> Iterator[str]:
@@ -221,12 +228,11 @@ def _needs_table(needs: Sequence[Need]) -> Iterator[str]:
 
 
 def _kept_table(kept: Sequence[Kept]) -> Iterator[str]:
-    yield "a song of   audio   master   all its files   rows (bytes)"
+    headings = ("MP3", "master", "all files", "rows", "saving: files", "rows")
+    yield f"{'bytes of a song':>15} " + " ".join(f"{heading:>13}" for heading in headings)
     for one in kept:
-        yield (
-            f"{one.duration_s:>6g} s {one.audio:>11,.0f} {one.master:>11,.0f}"
-            f" {one.objects:>11,.0f} {one.database:>9,.0f}"
-        )
+        seconds, *sizes = astuple(one)
+        yield f"{seconds:>13g} s " + " ".join(f"{size:>13,.0f}" for size in sizes)
 
 
 if __name__ == "__main__":

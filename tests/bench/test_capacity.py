@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.capacity_fleet import Ground, Outcome, Stalled, simulate
+from bench.capacity_fleet import Outcome, Stalled, simulate
+from bench.capacity_ground import Ground
 from bench.capacity_scaling import MANIFEST, Autoscaler, Policy, Rules, Scaling, Trigger, read, wanted
 from bench.capacity_songs import PATTERNS, Making, Seconds, Songs, arrivals, songs
 from services.gateway import metrics
@@ -92,7 +93,7 @@ def test_more_songs_than_all_workers_make_are_not_begun() -> None:
 
 def test_settings_that_never_start_a_pod_are_told() -> None:
     blind = replace(SCALING, triggers=[t for t in SCALING.triggers if t.name == "songs-running"])
-    with pytest.raises(Stalled, match="songs wait"):
+    with pytest.raises(Stalled, match="songs are left"):
         _day(blind, Ground(), 10.0, 1.0)
 
 

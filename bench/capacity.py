@@ -73,6 +73,7 @@ def main() -> None:
         slots=1,
         losses_per_hour=asked.losses_per_hour,
         replicas=asked.replicas,
+        ahead=asked.ahead,
         workers=asked.replicas * asked.workers,
         counted_s=min(HOUR_S, asked.hours * HOUR_S / 2),
     )
@@ -118,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--fixed", type=int, nargs="*", default=[], help="and a policy each without an autoscaler")
     add("--fewest-within-s", type=float, help="only: the fewest GPUs with which 99 %% wait no longer")
     add("--replicas", type=int, default=2, help="of the gateway, at the least")
-    add("--workers", type=int, default=32, help="GATEWAY_WORKERS")
+    add("--workers", type=int, default=64, help="GATEWAY_WORKERS")
+    add("--ahead", type=int, default=Ground.ahead, help="songs that each replica begins beyond free slots")
     add("--gpu-hour-price", type=float, default=1.0, help="in any money")
     add("--seed", type=int, default=1)
     add("--json", action="store_true")

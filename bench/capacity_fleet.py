@@ -20,8 +20,8 @@ from bench.capacity_songs import Seconds, Songs
 
 # How often Prometheus reads what the autoscaler is then told.
 SCRAPE_S = 15.0
-# services/gateway: songs begun ahead of a slot at each replica, and the pause after a lost attempt.
-AHEAD, BACKOFF_S = 1, 1.0
+# GATEWAY_BACKOFF_S: the pause after a lost attempt.
+BACKOFF_S = 1.0
 # After the last arrival.
 PATIENCE_S = 6 * 3600.0
 
@@ -125,7 +125,7 @@ class _Fleet:
             queue
             and self._ready
             and self._running < ground.workers
-            and self._pending < self._free + AHEAD * ground.replicas
+            and self._pending < self._free + ground.ahead * ground.replicas
         ):
             song = queue.popleft()
             self._oldest_s = max(self._oldest_s, self._now - self._due[song])
@@ -264,6 +264,8 @@ class _Fleet:
         full = self._running >= self._ready * self._ground.slots
         known = {
             "oldest-queued": oldest_s * full,
+            "slots-busy": float(self._running - self._pending),
+            # and two that were tried
             "songs-running": float(self._running),
             "songs-running-or-queued": float(self._running + len(self._queue) * full),
         }

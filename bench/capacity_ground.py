@@ -25,5 +25,7 @@ class Ground:
     # gateway: replicas, and songs in the making at once at all of them
     replicas: int = 2
     workers: int = 10**9
+    # songs that each replica begins beyond free slots; services/gateway/work/pods.py
+    ahead: int = 1
     # When counting of pods begins: before, the fleet is not yet as large as the songs want it.
     counted_s: float = 0.0

@@ -18,6 +18,8 @@ from bench.capacity_ground import Ground
 from bench.capacity_scaling import MANIFEST, Autoscaler, Policy, Rules, Scaling, Trigger, read, wanted
 from bench.capacity_songs import PATTERNS, Making, Seconds, Songs, arrivals, songs
 from services.gateway import metrics
+from services.gateway.work import pods
+from services.music import measuring
 
 ROOT = Path(__file__).parents[2]
 AUTOSCALING = MANIFEST.parent
@@ -25,21 +27,21 @@ SCALING = read()
 AT_ONCE = Rules(0.0, [Policy("Percent", 1000, 15.0)])
 
 
-def _waits(making: Seconds, mean_gap_s: float, pods: int) -> Seconds:
+def _waits(making: Seconds, mean_gap_s: float, fleet: int) -> Seconds:
     rng = np.random.default_rng(7)
     n = len(making)
     asked = Songs(np.cumsum(rng.exponential(mean_gap_s, n)), np.zeros(n), making, np.ones(n))
-    outcome = simulate(asked, SCALING.fixed(pods), Ground(), rng)
+    outcome = simulate(asked, SCALING.fixed(fleet), Ground(), rng)
     return outcome.begun - outcome.arrival
 
 
-@pytest.mark.parametrize(("pods", "load"), [(1, 0.6), (4, 0.7), (20, 0.9)])
-def test_waits_are_those_of_erlang(pods: int, load: float) -> None:
-    busy = pods * load
-    blocked = busy**pods / math.factorial(pods) / (1 - load)
-    waiting = blocked / (sum(busy**k / math.factorial(k) for k in range(pods)) + blocked)
-    expected_s = waiting / (pods - busy)  # Erlang C, songs of 1 s on average
-    waits = _waits(np.random.default_rng(3).exponential(1.0, 200_000), 1 / busy, pods)
+@pytest.mark.parametrize(("fleet", "load"), [(1, 0.6), (4, 0.7), (20, 0.9)])
+def test_waits_are_those_of_erlang(fleet: int, load: float) -> None:
+    busy = fleet * load
+    blocked = busy**fleet / math.factorial(fleet) / (1 - load)
+    waiting = blocked / (sum(busy**k / math.factorial(k) for k in range(fleet)) + blocked)
+    expected_s = waiting / (fleet - busy)  # Erlang C, songs of 1 s on average
+    waits = _waits(np.random.default_rng(3).exponential(1.0, 200_000), 1 / busy, fleet)
     assert waits.mean() == pytest.approx(expected_s, rel=0.05)
     assert (waits > 1e-9).mean() == pytest.approx(waiting, rel=0.04)
 
@@ -51,7 +53,7 @@ def test_songs_of_one_length_wait_half_as_long_as_pollaczek_and_khinchine_say() 
 
 def test_one_more_pod_makes_no_song_wait_longer() -> None:
     making = np.random.default_rng(5).lognormal(0.0, 1.0, 20_000)
-    few, more = (_waits(making, 0.3, pods) for pods in (6, 7))
+    few, more = (_waits(making, 0.3, fleet) for fleet in (6, 7))
     assert (more <= few + 1e-6).all()
     assert more.mean() < few.mean()
 
@@ -92,13 +94,13 @@ def test_more_songs_than_all_workers_make_are_not_begun() -> None:
 
 
 def test_settings_that_never_start_a_pod_are_told() -> None:
-    blind = replace(SCALING, triggers=[t for t in SCALING.triggers if t.name == "songs-running"])
+    blind = replace(SCALING, triggers=[t for t in SCALING.triggers if t.name == "slots-busy"])
     with pytest.raises(Stalled, match="songs are left"):
         _day(blind, Ground(), 10.0, 1.0)
 
 
 @pytest.mark.parametrize(
-    ("value", "threshold", "replicas", "ready", "pods"),
+    ("value", "threshold", "replicas", "ready", "asked"),
     [
         (200, 100, 2, 2, 4),
         (50, 100, 4, 4, 2),
@@ -108,16 +110,16 @@ def test_settings_that_never_start_a_pod_are_told() -> None:
     ],
 )
 def test_a_value_multiplies_the_pods_that_are_ready(
-    value: float, threshold: float, replicas: int, ready: int, pods: int
+    value: float, threshold: float, replicas: int, ready: int, asked: int
 ) -> None:
-    assert wanted(Trigger("age", threshold, 0, "Value"), value, replicas, ready) == pods
+    assert wanted(Trigger("age", threshold, 0, "Value"), value, replicas, ready) == asked
 
 
 @pytest.mark.parametrize(
-    ("value", "replicas", "pods"), [(8.5, 2, 10), (8.5, 10, 10), (9.0, 10, 10), (9.5, 10, 12), (0, 3, 0)]
+    ("value", "replicas", "asked"), [(8.5, 2, 10), (8.5, 10, 10), (9.0, 10, 10), (9.5, 10, 12), (0, 3, 0)]
 )
-def test_an_average_value_is_shared_out(value: float, replicas: int, pods: int) -> None:
-    assert wanted(Trigger("running", 0.85, 0, "AverageValue"), value, replicas, 0) == pods
+def test_an_average_value_is_shared_out(value: float, replicas: int, asked: int) -> None:
+    assert wanted(Trigger("running", 0.85, 0, "AverageValue"), value, replicas, 0) == asked
 
 
 def _autoscaler(up: Rules, down: Rules, least: int = 0) -> Autoscaler:
@@ -139,11 +141,11 @@ def test_scaling_up_needs_a_wish_that_lasts_through_its_window() -> None:
 def test_policies_bound_how_fast_pods_come_and_go() -> None:
     up = Rules(0.0, [Policy("Percent", 100, 60.0), Policy("Pods", 4, 60.0)])
     down = Rules(0.0, [Policy("Percent", 20, 60.0), Policy("Pods", 1, 60.0)])
-    one, pods, seen = _autoscaler(up, down), 1, []
+    one, replicas, seen = _autoscaler(up, down), 1, []
     # At 135 s a fifth of the ten that there were a minute before may go, and the two that came since.
     for now, value in ((0.0, 50.0), (15.0, 50.0), (60.0, 50.0), (120.0, 12.0), (135.0, 5.0), (180.0, 5.0)):
-        pods = one.sync(now, pods, pods, {"running": value})
-        seen.append(pods)
+        replicas = one.sync(now, replicas, replicas, {"running": value})
+        seen.append(replicas)
     assert seen == [5, 5, 10, 12, 8, 8]
 
 
@@ -156,20 +158,19 @@ def test_the_last_pod_goes_after_the_cooldown_and_comes_back_for_a_song() -> Non
     assert one.poll(315.0, 0, {"running": 1.0}) == 1
 
 
-def test_the_queries_ask_for_metrics_that_the_gateway_has() -> None:
-    # A gauge's metric is named by what it describes.
-    known = {
-        next(iter(gauge.collect())).name for gauge in (metrics.OLDEST_QUEUED_S, metrics.RUNNING, metrics.PODS)
-    }
+def test_the_queries_ask_for_metrics_that_the_services_have() -> None:
+    asked = (metrics.OLDEST_QUEUED_S, metrics.RUNNING, metrics.PODS, measuring.SLOTS_BUSY)
+    known = {next(iter(gauge.collect())).name for gauge in asked}
     words = {w for t in SCALING.triggers for w in t.query.replace("(", " ").replace(")", " ").split()}
     assert {w for w in words if w.startswith("acesteps_")} == known
-    assert [t.name for t in SCALING.triggers] == ["oldest-queued", "songs-running"]
+    assert [t.name for t in SCALING.triggers] == ["oldest-queued", "slots-busy"]
 
 
 def test_the_gateways_workers_keep_all_music_pods_busy() -> None:
     (gateway,) = yaml.safe_load_all((AUTOSCALING / "gateway.yaml").read_text())
-    workers = 32  # what docs/capacity.md asks of GATEWAY_WORKERS
-    assert gateway["spec"]["minReplicas"] * (workers - 1) >= SCALING.most
+    workers = 64  # what docs/capacity.md asks of GATEWAY_WORKERS
+    assert gateway["spec"]["minReplicas"] * (workers - pods.AHEAD) >= SCALING.most
+    assert Ground.ahead == pods.AHEAD
 
 
 def test_the_component_takes_replicas_away_and_names_prometheus_once(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ test: setup-dev ## every test; what a test needs beyond pip and npm it names whe
 	$(BIN)/pytest
 
 .PHONY: k8s-validate
-k8s-validate: setup-dev ## render deploy/k8s and check it; CRD_SCHEMAS=folder of custom resources' schemas; needs kubectl
+k8s-validate: setup-dev ## render deploy/k8s and check it; needs kubectl, takes CRD_SCHEMAS=folder (part of test)
 	@$(BIN)/python -m deploy.manifests validate
 
 .PHONY: contracts-test

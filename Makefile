@@ -88,8 +88,8 @@ gas: setup-dev ## what mints cost, beside the literal original; status 1 above t
 images: setup ## the container images, with docker; for a release and other engines: docs/images.md
 	@$(BIN)/python -m deploy.docker.build
 
-.PHONY: images-rehearsal
-images-rehearsal: setup-dev ## build them on stand-in bases and run compose.yaml's mesh (root, podman, debootstrap)
+.PHONY: rehearsal
+rehearsal: setup-dev ## build them on stand-in bases and run compose.yaml's mesh (root, podman, debootstrap)
 	@$(BIN)/python -m deploy.docker.rehearse
 
 .PHONY: client-twin

@@ -47,10 +47,10 @@ class Rehearsal:
         lines += [f"cert = {os.environ['PIP_CERT']}"] if "PIP_CERT" in os.environ else []
         pip.write_text("\n".join(["[global]", *lines]) + "\n")
         seen = [*visible, *([wheels] if wheels else [])]
-        self._options = ("--isolation", "chroot", "--layers", "--volume", f"{pip.resolve()}:/etc/pip.conf:ro")
-        self._options += tuple(
-            w for path in seen for w in ("--volume", f"{path.resolve()}:{path.resolve()}:ro")
-        )
+        lent = [f"{path.resolve()}:{path.resolve()}:ro" for path in seen]
+        lent.append(f"{pip.resolve()}:/etc/pip.conf:ro")
+        volumes = (word for mount in lent for word in ("--volume", mount))
+        self._options: tuple[str, ...] = ("--isolation", "chroot", "--layers", *volumes)
 
     def build(self, image: Image) -> None:
         arguments = {"PYTHON_IMAGE": stand_ins.PYTHON, "NODE_IMAGE": stand_ins.NODE}

@@ -1,7 +1,6 @@
 """The compose files: valid, hardened, and every setting in them is one that the service knows."""
 
 import os
-import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path

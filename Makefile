@@ -65,6 +65,7 @@ lint: setup-dev types ## style, types, layers, protos, contracts
 	$(BIN)/ruff format --check $(wildcard $(CODE))
 	$(BIN)/python clients/python/twin.py --check
 	$(BIN)/lint-imports --cache-dir build/import-linter
+	$(BIN)/hadolint $(wildcard deploy/docker/*.Dockerfile)
 	npx buf lint
 	npx buf format --diff --exit-code
 	$(FORGE) fmt --check contracts
@@ -88,6 +89,14 @@ contracts-test: setup-dev ## unit, fuzz and invariant tests of the contracts in 
 .PHONY: gas
 gas: setup-dev ## what mints cost, beside the literal original; status 1 above the limits; writes docs/measurements.md
 	@$(BIN)/python -m bench.gas
+
+.PHONY: images
+images: setup ## the container images, with docker; for a release and other engines: docs/images.md
+	@$(BIN)/python -m deploy.docker.build
+
+.PHONY: rehearsal
+rehearsal: setup-dev ## build them on stand-in bases and run compose.yaml's mesh (root, podman, debootstrap)
+	@$(BIN)/python -m deploy.docker.rehearse
 
 .PHONY: client-twin
 client-twin: setup-dev ## rewrite the synchronous client from the asynchronous one

@@ -47,10 +47,10 @@ class Rehearsal:
         lines += [f"cert = {os.environ['PIP_CERT']}"] if "PIP_CERT" in os.environ else []
         pip.write_text("\n".join(["[global]", *lines]) + "\n")
         seen = [*visible, *([wheels] if wheels else [])]
-        self._options = ("--isolation", "chroot", "--layers", "--volume", f"{pip.resolve()}:/etc/pip.conf:ro")
-        self._options += tuple(
-            w for path in seen for w in ("--volume", f"{path.resolve()}:{path.resolve()}:ro")
-        )
+        lent = [f"{path.resolve()}:{path.resolve()}:ro" for path in seen]
+        lent.append(f"{pip.resolve()}:/etc/pip.conf:ro")
+        volumes = (word for mount in lent for word in ("--volume", mount))
+        self._options: tuple[str, ...] = ("--isolation", "chroot", "--layers", *volumes)
 
     def build(self, image: Image) -> None:
         arguments = {"PYTHON_IMAGE": stand_ins.PYTHON, "NODE_IMAGE": stand_ins.NODE}
@@ -58,9 +58,7 @@ class Rehearsal:
         self._podman.run(*build_command("podman", image, TAG, arguments, self._options)[1:], cwd=ROOT)
         seconds = time.monotonic() - began
         name = f"acesteps/{image.name}:{TAG}"
-        of_base = self._podman.inspect(stand_ins.PYTHON)["Size"]
-        facts = self._podman.inspect(name)
-        config = facts["Config"]
+        config = self._podman.inspect(name)["Config"]
         if config["User"] != "10001:10001" or config["Entrypoint"] != [
             "python",
             "-m",
@@ -74,9 +72,9 @@ class Rehearsal:
         packages = {part["name"].lower() for part in sbom["components"]}
         if ("torch" in packages) != image.has_torch:
             raise ContainerError(f"{name}: torch is in the wrong images")
-        own = round((facts["Size"] - of_base) / 1e6)
+        own = int(self._podman.shell(name, "du -sm /app").split()[0])
         print(
-            f"{image.name:15} {own:5} MB on top of its base, {len(packages)} packages, {seconds:.0f} s",
+            f"{image.name:15} {own:5} MB in /app, {len(packages)} packages, {seconds:.0f} s",
             flush=True,
         )
 
@@ -101,6 +99,9 @@ class Rehearsal:
             for name, service in compose_file.in_order(services):
                 self._start(name, service)
             self._make_song(f"http://127.0.0.1:{port}")
+            again = self._podman.run("start", "--attach", f"{PROJECT}-secrets").stdout
+            if again.strip():
+                raise ContainerError(f"secrets were made a second time: {again}")
             for name in ("gateway", "signer", "music", "lyrics", "postgres"):
                 self._stop(name)
         finally:
@@ -119,9 +120,8 @@ class Rehearsal:
         began = time.monotonic()
         if "restart" not in service:
             done = self._podman.run("run", *words)
-            print(
-                f"{name}: done in {time.monotonic() - began:.1f} s: {' | '.join(done.stdout.split(chr(10)))}"
-            )
+            said = " | ".join(done.stdout.splitlines())
+            print(f"{name}: done in {time.monotonic() - began:.1f} s: {said}", flush=True)
             return
         self._podman.run("run", "--detach", *words)
         test = service["healthcheck"]["test"]
@@ -177,6 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--wheels", type=Path, help="folder with torch's wheel for CPUs; else images with torch wait"
     )
+    parser.add_argument("--no-build", action="store_true", help="play with what an earlier run built")
     parser.add_argument("--no-play", action="store_true", help="build only")
     parser.add_argument("--music-weights", type=Path, help="play with acestep, on the CPU, and these weights")
     parser.add_argument("--lyrics-weights", type=Path, help="play with llama, likewise")
@@ -194,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
         options.folder.mkdir(parents=True, exist_ok=True)
         rehearsal.ensure_bases()
         for image in IMAGES:
-            if options.images and image.name not in options.images:
+            if options.no_build or (options.images and image.name not in options.images):
                 continue
             if image.has_torch and not _has_torch(options.wheels):
                 print(f"{image.name}: not built; --wheels names no folder with torch for CPUs")

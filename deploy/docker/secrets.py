@@ -49,8 +49,8 @@ def main(folder: Path) -> int:
             ),
         )
     if not (folder / "signer" / "eip712.json").exists():
-        files = ("--keystore", folder / "signer" / "eip712.json")
-        files += ("--password-file", folder / "signer" / "eip712.password", "--new-password")
+        keystore, password = folder / "signer" / "eip712.json", folder / "signer" / "eip712.password"
+        files = ("--keystore", keystore, "--password-file", password, "--new-password")
         print("permit key", _run("services.signer.keys", "new", *files))
     for name in EMPTY:
         if (folder / name).exists():

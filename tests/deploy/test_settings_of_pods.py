@@ -213,6 +213,11 @@ def test_a_headless_target_without_balancing_is_told(mesh: Mesh) -> None:
     assert "GATEWAY_MUSIC_TARGET is music:50052: one pod of many; expected dns:///music:50052" in mesh.told()
 
 
+def test_a_target_that_is_one_address_is_told(mesh: Mesh) -> None:
+    del mesh("Service/music")["spec"]["clusterIP"]
+    assert "Service/music: spec.clusterIP: one address for all pods" in mesh.told()
+
+
 def test_a_caller_that_no_certificate_names_is_told(mesh: Mesh) -> None:
     mesh.set("music", "MUSIC_ALLOWED_CALLERS", "spiffe://acesteps/gatway")
     assert (

@@ -167,6 +167,7 @@ def _policy(render: Render, policy: Object) -> Iterator[Finding]:
 
 def _budgets(render: Render) -> Iterator[Finding]:
     held: dict[str, str] = {}
+    yield from _unheld(render)
     for budget in render.of("PodDisruptionBudget"):
         spec = at(budget, "spec") or {}
         if spec.get("minAvailable") is None and spec.get("maxUnavailable") is None:
@@ -192,6 +193,21 @@ def _budgets(render: Render) -> Iterator[Finding]:
                 )
                 told = f"with {replicas} of {name} no pod can be evicted: a node never drains"
                 yield render.find(budget, path, told, "a budget that lets one pod go")
+
+
+def _unheld(render: Render) -> Iterator[Finding]:
+    """Deployments of several pods that may all go, or all be, at once."""
+    selectors = [at(budget, "spec", "selector") for budget in render.of("PodDisruptionBudget")]
+    for pod in render.pods:
+        if pod.owner.get("kind") != "Deployment" or fewest(render, pod.owner) < 2:
+            continue
+        if not any(selects(selector, pod.labels) for selector in selectors):
+            yield render.find(
+                pod.owner, "", "no PodDisruptionBudget: a drain may take all of its pods", "one"
+            )
+        if not listed(pod.spec, "topologySpreadConstraints"):
+            told = "is missing: all of its pods may be on one node"
+            yield pod.find("spec.topologySpreadConstraints", told, "a spread over nodes")
 
 
 def _blocks(spec: Object, replicas: int) -> bool:

@@ -188,6 +188,13 @@ def test_a_budget_that_lets_one_go_is_not_told(mesh: Mesh, spec: dict[str, Any])
     assert mesh.told() == ""
 
 
+def test_several_pods_without_a_budget_or_a_spread_are_told(mesh: Mesh) -> None:
+    mesh("Deployment/lyrics")["spec"]["replicas"] = 2
+    told = mesh.told()
+    assert "Deployment/lyrics: no PodDisruptionBudget: a drain may take all of its pods" in told
+    assert "spec.topologySpreadConstraints: is missing: all of its pods may be on one node" in told
+
+
 def test_a_budget_that_keeps_nothing_is_told(mesh: Mesh) -> None:
     del mesh("PodDisruptionBudget/gateway")["spec"]["minAvailable"]
     assert "PodDisruptionBudget/gateway: spec: keeps nothing" in mesh.told()

@@ -10,6 +10,7 @@ from deploy.manifests import (
     draining,
     edges,
     environment,
+    gpus,
     images,
     mesh,
     mounts,
@@ -53,6 +54,7 @@ class Checks:
         yield from namespaces.check(render)
         yield from pod_security.check(render)
         yield from images.check(render)
+        yield from gpus.check(render)
         yield from self.references.check(render)
         yield from targets.check(render, self.edges.by_hand)
         there = self.references.there(render)

@@ -115,6 +115,14 @@ def is_program(module: str) -> bool:
     return source.is_file() and "__main__" in source.read_text()
 
 
+def settings_in(module: str) -> frozenset[str]:
+    """The variables that a command's source names; those that a class reads for it are not seen."""
+    source = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    return (
+        frozenset(re.findall(r'"([A-Z]+_[A-Z_]+)"', source.read_text())) if source.is_file() else frozenset()
+    )
+
+
 def known(service: str) -> frozenset[str]:
     prefix = SETTINGS[service].model_config.get("env_prefix", "")
     return frozenset(f"{prefix}{name}".upper() for name in SETTINGS[service].model_fields)

@@ -26,6 +26,7 @@ from deploy.manifests.reach import (
 EDGES = "edges.yaml"
 ROLE = "app.kubernetes.io/name"
 EVERY = "every pod"
+POLICY = "NetworkPolicy"
 # Where nothing may be open that is not listed.
 SHUT = ("overlays/staging", "overlays/production")
 # Of RFC 1918, RFC 6598 and link-local, where metadata services are.
@@ -68,7 +69,7 @@ def check(render: Render, wanted: EdgeList) -> Iterator[Finding]:
         if render.name in SHUT:
             yield Finding(
                 render.name,
-                "NetworkPolicy",
+                POLICY,
                 "",
                 "no policy denies by default",
                 "one for every pod, both ways",
@@ -88,11 +89,13 @@ def check(render: Render, wanted: EdgeList) -> Iterator[Finding]:
     half = half_edges(render)
     for edge in sorted(expected.keys() - derived):
         why = f" ({half[edge]})" if edge in half else ""
-        yield Finding(render.name, "NetworkPolicy", "", f"the edge {edge} is missing{why}", expected[edge])
+        yield Finding(render.name, POLICY, "", f"the edge {edge} is missing{why}", expected[edge])
     for edge in sorted(derived - expected.keys()):
-        yield Finding(
-            render.name, "NetworkPolicy", "", f"the edge {edge} is too much", f"only what {EDGES} lists"
-        )
+        yield Finding(render.name, POLICY, "", f"the edge {edge} is too much", f"only what {EDGES} lists")
+    # Shut for now, and open with the next policy on the other side.
+    for edge in sorted(half.keys() - derived - expected.keys()):
+        told = f"half of the edge {edge} is too much ({half[edge]})"
+        yield Finding(render.name, POLICY, "", told, f"only what {EDGES} lists")
 
 
 def with_by_hand(render: Render, roles: Iterable[str]) -> Render:
@@ -121,7 +124,12 @@ def _network(peer: Object) -> bool:
         return False
 
 
+def _pods(peer: Object) -> bool:
+    return _cluster(peer) and bool(at(peer, "podSelector", "matchLabels"))
+
+
 FORMS: dict[str, tuple[Callable[[Object], bool], str]] = {
+    "pods": (_pods, f"a namespaceSelector with {NAMESPACE_NAME} and a podSelector"),
     "cluster": (_cluster, f"a namespaceSelector with {NAMESPACE_NAME}"),
     "internet": (_internet, f"the ipBlock 0.0.0.0/0 without {', '.join(PRIVATE)}"),
     "network": (_network, "an ipBlock of /8 or narrower"),

@@ -62,6 +62,7 @@ def read(render: Render, there: There) -> tuple[list[Running], list[Finding]]:
         if complaint := _complaint(words, image.service):
             findings.append(container.find("args", *complaint))
         if code.programs(words)[-1:] != [f"services.{image.service}"]:
+            findings += _unread(container, code.programs(words)[-1:], image.service, variables)
             continue
         values = dict(image.built.environment) | {variable.name: variable.value for variable in variables}
         built = _built(code.SETTINGS[image.service], values)
@@ -90,6 +91,16 @@ def _complaint(words: list[str], service: str) -> tuple[str, str] | None:
     if found[0].split(".")[1] not in (service, "common"):
         return f"{told}, which the image does not hold", f"a module of services.{service}"
     return None
+
+
+def _unread(
+    container: Container, modules: list[str], service: str, variables: tuple[Variable, ...]
+) -> Iterator[Finding]:
+    """A command that reads settings and is given none of them."""
+    for module in modules:
+        read = code.settings_in(module) & code.known(service)
+        if read and not read & {variable.name for variable in variables}:
+            yield container.find("env", f"{module} is given none of its settings", ", ".join(sorted(read)))
 
 
 def _unknown(container: Container, service: str, variables: tuple[Variable, ...]) -> Iterator[Finding]:

@@ -22,6 +22,9 @@ def check(render: Render) -> Iterator[Finding]:
         yield from _resources(container)
     for pod in render.pods:
         for index, volume in enumerate(listed(pod.spec, "volumes")):
+            if "emptyDir" in volume and not at(volume, "emptyDir", "sizeLimit"):
+                path = f"spec.volumes[{index}].emptyDir.sizeLimit"
+                yield pod.find(path, "is missing", "a limit: a pod else fills the node's disk")
             if "image" in volume:
                 path = f"spec.volumes[{index}].image.reference"
                 yield from _image(pod, path, str(at(volume, "image", "reference") or ""))

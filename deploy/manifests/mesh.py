@@ -39,8 +39,11 @@ def _target(render: Render, one: Running, field: str, service: str) -> Iterator[
         yield one.container.find(
             "env", f"{name} is {target}, and the Service has no such port", ", ".join(ports)
         )
-    if at(found, "spec", "clusterIP") == "None" and not target.startswith("dns:///"):
+    if not target.startswith("dns:///"):
         yield one.container.find("env", f"{name} is {target}: one pod of many", f"dns:///{host}:{port}")
+    if at(found, "spec", "clusterIP") != "None":
+        told = "one address for all pods: a channel stays with the one that it got"
+        yield render.find(found, "spec.clusterIP", told, "None: the gateway balances by itself")
     if one.settings.tls is not None:
         certificates = [c for c in render.of("Certificate") if host in _names(c)]
         if not certificates:

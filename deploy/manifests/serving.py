@@ -18,6 +18,7 @@ PORTS = {
     "metrics": ("metrics_port", "metrics_host"),
 }
 EVERYWHERE = ("0.0.0.0", "::", "[::]")
+HANDLERS = {"exec", "grpc", "httpGet", "tcpSocket"}
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 # What a probe asks for; a start is over when either is told.
 NAMES = {
@@ -69,6 +70,8 @@ def _probe(one: Running, kind: str) -> Iterator[Finding]:
         if kind != "startupProbe" or getattr(one.settings, "engine", "") in LOADING:
             yield one.container.find(kind, "is missing", "one: else nobody knows how the container is")
         return
+    if not probe.keys() & HANDLERS:
+        yield one.container.find(kind, "asks nothing", "grpc or httpGet")
     if "grpc" in probe:
         yield from _grpc_probe(one, kind, probe["grpc"])
     elif "httpGet" in probe:

@@ -93,6 +93,8 @@ def _workloads(render: Render) -> Iterator[Finding]:
 def _service(render: Render, service: Object) -> Iterator[Finding]:
     selector = at(service, "spec", "selector")
     if not selector:
+        if at(service, "spec", "type") != "ExternalName":
+            yield render.find(service, "spec.selector", "is missing: nobody is behind the Service")
         return
     pods = selected(render, {"matchLabels": selector})
     if not pods:
@@ -109,6 +111,8 @@ def _monitor(render: Render, monitor: Object) -> Iterator[Finding]:
     pods = selected(render, at(monitor, "spec", "selector"))
     if not pods:
         yield render.find(monitor, "spec.selector", "selects no pod of the render")
+    if not listed(monitor, "spec", "podMetricsEndpoints"):
+        yield render.find(monitor, "spec.podMetricsEndpoints", "reads nothing")
     for index, endpoint in enumerate(listed(monitor, "spec", "podMetricsEndpoints")):
         # A pod without it, such as a job's, is passed over.
         port = endpoint.get("port", endpoint.get("portNumber"))
@@ -118,6 +122,11 @@ def _monitor(render: Render, monitor: Object) -> Iterator[Finding]:
 
 
 def _route(render: Render, route: Object) -> Iterator[Finding]:
+    if not listed(route, "spec", "parentRefs"):
+        yield render.find(route, "spec.parentRefs", "no Gateway has it")
+    for number, rule in enumerate(listed(route, "spec", "rules") or [{}]):
+        if not listed(rule, "backendRefs") and not listed(rule, "filters"):
+            yield render.find(route, f"spec.rules[{number}].backendRefs", "leads nowhere")
     for path, backend in backends(route):
         service = render.by_name.get(("Service", backend.get("name", "")))
         ports = [port.get("port") for port in listed(service, "spec", "ports")]
@@ -158,8 +167,15 @@ def _policy(render: Render, policy: Object) -> Iterator[Finding]:
 
 def _budgets(render: Render) -> Iterator[Finding]:
     held: dict[str, str] = {}
+    yield from _unheld(render)
     for budget in render.of("PodDisruptionBudget"):
-        pods = selected(render, at(budget, "spec", "selector"))
+        spec = at(budget, "spec") or {}
+        if spec.get("minAvailable") is None and spec.get("maxUnavailable") is None:
+            yield render.find(budget, "spec", "keeps nothing", "minAvailable or maxUnavailable")
+        if spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+            told = f"is {spec.get('unhealthyPodEvictionPolicy')}: pods that never got ready hold a node"
+            yield render.find(budget, "spec.unhealthyPodEvictionPolicy", told, "AlwaysAllow")
+        pods = selected(render, spec.get("selector"))
         if not pods:
             yield render.find(budget, "spec.selector", "selects no pod of the render")
         for pod in pods:
@@ -169,7 +185,7 @@ def _budgets(render: Render) -> Iterator[Finding]:
                 yield render.find(budget, "spec.selector", told, "one budget for a pod")
             held[name] = title(budget)
             replicas = fewest(render, pod.owner)
-            if _blocks(at(budget, "spec") or {}, replicas):
+            if _blocks(spec, replicas):
                 path = (
                     "spec.minAvailable"
                     if at(budget, "spec", "minAvailable") is not None
@@ -177,6 +193,21 @@ def _budgets(render: Render) -> Iterator[Finding]:
                 )
                 told = f"with {replicas} of {name} no pod can be evicted: a node never drains"
                 yield render.find(budget, path, told, "a budget that lets one pod go")
+
+
+def _unheld(render: Render) -> Iterator[Finding]:
+    """Deployments of several pods that may all go, or all be, at once."""
+    selectors = [at(budget, "spec", "selector") for budget in render.of("PodDisruptionBudget")]
+    for pod in render.pods:
+        if pod.owner.get("kind") != "Deployment" or fewest(render, pod.owner) < 2:
+            continue
+        if not any(selects(selector, pod.labels) for selector in selectors):
+            yield render.find(
+                pod.owner, "", "no PodDisruptionBudget: a drain may take all of its pods", "one"
+            )
+        if not listed(pod.spec, "topologySpreadConstraints"):
+            told = "is missing: all of its pods may be on one node"
+            yield pod.find("spec.topologySpreadConstraints", told, "a spread over nodes")
 
 
 def _blocks(spec: Object, replicas: int) -> bool:

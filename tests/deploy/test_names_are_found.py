@@ -97,6 +97,11 @@ def test_a_service_that_selects_nothing_is_told(mesh: Mesh) -> None:
     assert "Service/lyrics: spec.selector: selects no pod of the render" in mesh.told()
 
 
+def test_a_service_without_a_selector_is_told(mesh: Mesh) -> None:
+    del mesh("Service/gateway")["spec"]["selector"]
+    assert "Service/gateway: spec.selector: is missing: nobody is behind the Service" in mesh.told()
+
+
 def test_a_service_to_a_port_that_pods_lack_is_told(mesh: Mesh) -> None:
     mesh("Service/lyrics")["spec"]["ports"][0]["targetPort"] = "grcp"
     assert (
@@ -137,6 +142,16 @@ def test_a_route_to_a_port_that_the_service_lacks_is_told(mesh: Mesh) -> None:
     )
 
 
+def test_a_route_that_leads_nowhere_is_told(mesh: Mesh) -> None:
+    del mesh("HTTPRoute/gateway")["spec"]["rules"][0]["backendRefs"]
+    assert "HTTPRoute/gateway: spec.rules[0].backendRefs: leads nowhere" in mesh.told()
+
+
+def test_a_route_that_no_gateway_has_is_told(mesh: Mesh) -> None:
+    del mesh("HTTPRoute/gateway")["spec"]["parentRefs"]
+    assert "HTTPRoute/gateway: spec.parentRefs: no Gateway has it" in mesh.told()
+
+
 def test_a_route_to_a_listener_that_is_not_there_is_told(mesh: Mesh) -> None:
     mesh("HTTPRoute/gateway")["spec"]["parentRefs"][0]["sectionName"] = "https"
     assert (
@@ -171,6 +186,23 @@ def test_a_budget_that_lets_one_go_is_not_told(mesh: Mesh, spec: dict[str, Any])
     del budget["minAvailable"]
     budget.update(spec)
     assert mesh.told() == ""
+
+
+def test_several_pods_without_a_budget_or_a_spread_are_told(mesh: Mesh) -> None:
+    mesh("Deployment/lyrics")["spec"]["replicas"] = 2
+    told = mesh.told()
+    assert "Deployment/lyrics: no PodDisruptionBudget: a drain may take all of its pods" in told
+    assert "spec.topologySpreadConstraints: is missing: all of its pods may be on one node" in told
+
+
+def test_a_budget_that_keeps_nothing_is_told(mesh: Mesh) -> None:
+    del mesh("PodDisruptionBudget/gateway")["spec"]["minAvailable"]
+    assert "PodDisruptionBudget/gateway: spec: keeps nothing" in mesh.told()
+
+
+def test_a_budget_that_broken_pods_hold_up_is_told(mesh: Mesh) -> None:
+    mesh("PodDisruptionBudget/gateway")["spec"]["unhealthyPodEvictionPolicy"] = "IfHealthyBudget"
+    assert "spec.unhealthyPodEvictionPolicy: is IfHealthyBudget: pods that never got ready" in mesh.told()
 
 
 def test_a_pod_in_two_budgets_is_told(mesh: Mesh) -> None:

@@ -102,6 +102,11 @@ def test_a_container_without_a_memory_limit_is_told(mesh: Mesh) -> None:
     assert "containers[0].resources.limits.memory: is missing" in mesh.told()
 
 
+def test_scratch_space_without_a_limit_is_told(mesh: Mesh) -> None:
+    mesh.pod("music")["volumes"][3]["emptyDir"] = {}
+    assert "spec.template.spec.volumes[3].emptyDir.sizeLimit: is missing" in mesh.told()
+
+
 def test_a_gpu_that_is_requested_otherwise_than_limited_is_told(mesh: Mesh) -> None:
     mesh.container("music")["resources"]["requests"]["nvidia.com/gpu"] = "1"
     assert (

@@ -117,6 +117,11 @@ def test_a_liveness_probe_of_another_name_is_told(mesh: Mesh, name: str) -> None
     assert mesh.told() == f"{MUSIC}.livenessProbe.grpc.service: is {name!r}; expected liveness"
 
 
+def test_a_probe_that_asks_nothing_is_told(mesh: Mesh) -> None:
+    del mesh.container("music")["livenessProbe"]["grpc"]
+    assert f"{MUSIC}.livenessProbe: asks nothing; expected grpc or httpGet" in mesh.told()
+
+
 def test_a_probe_of_a_route_that_is_not_there_is_told(mesh: Mesh) -> None:
     mesh.container("gateway")["readinessProbe"]["httpGet"]["path"] = "/ready"
     assert mesh.told() == (
@@ -137,10 +142,7 @@ def test_a_container_without_a_readiness_probe_is_told(mesh: Mesh) -> None:
 def test_an_engine_that_loads_long_has_a_startup_probe(mesh: Mesh) -> None:
     mesh.set("music", "MUSIC_ENGINE", "acestep")
     mesh.set("music", "MUSIC_WEIGHTS", "/var/lib/acesteps/weights")
-    assert (
-        mesh.told()
-        == f"{MUSIC}.startupProbe: is missing; expected one: else nobody knows how the container is"
-    )
+    assert f"{MUSIC}.startupProbe: is missing; expected one: else nobody knows how" in mesh.told()
 
 
 def test_a_file_where_nothing_is_mounted_is_told(mesh: Mesh) -> None:
@@ -163,6 +165,34 @@ def test_a_state_file_that_cannot_be_written_is_told(mesh: Mesh) -> None:
     assert (
         f"{MUSIC}.volumeMounts[3]: MUSIC_TRUST_STATE_FILE, /var/lib/acesteps/trust.state, cannot be written"
         in mesh.told()
+    )
+
+
+def test_a_key_in_a_volume_that_nothing_fills_is_told(mesh: Mesh) -> None:
+    del mesh.pod("music")["volumes"][0]["secret"]
+    assert (
+        f"{MUSIC}.volumeMounts[0]: MUSIC_ATTESTATION_KEY_FILE is /run/secrets/attestation/attestation.pem, "
+        "in an emptyDir that nothing fills" in mesh.told()
+    )
+
+
+def test_a_secret_that_only_root_reads_is_told(mesh: Mesh) -> None:
+    del mesh.pod("music")["securityContext"]["fsGroup"]
+    told = mesh.told()
+    assert "spec.volumes[0].secret.defaultMode: without fsGroup only root reads files of mode 0440" in told
+    assert "spec.volumes[1]" not in told
+
+
+def test_a_volume_that_only_root_writes_is_told(mesh: Mesh) -> None:
+    del mesh.pod("gateway")["securityContext"]["fsGroup"]
+    assert "spec.volumes[0].persistentVolumeClaim: without fsGroup the volume is root's" in mesh.told()
+
+
+def test_a_command_that_is_given_none_of_its_settings_is_told(mesh: Mesh) -> None:
+    del mesh.pod("gateway")["initContainers"][0]["env"]
+    assert (
+        "spec.template.spec.initContainers[0].env: services.gateway.admin is given none of its settings; "
+        "expected GATEWAY_DATABASE_URL" in mesh.told()
     )
 
 
@@ -211,6 +241,11 @@ def test_a_target_port_that_the_service_lacks_is_told(mesh: Mesh) -> None:
 def test_a_headless_target_without_balancing_is_told(mesh: Mesh) -> None:
     mesh.set("gateway", "GATEWAY_MUSIC_TARGET", "music:50052")
     assert "GATEWAY_MUSIC_TARGET is music:50052: one pod of many; expected dns:///music:50052" in mesh.told()
+
+
+def test_a_target_that_is_one_address_is_told(mesh: Mesh) -> None:
+    del mesh("Service/music")["spec"]["clusterIP"]
+    assert "Service/music: spec.clusterIP: one address for all pods" in mesh.told()
 
 
 def test_a_caller_that_no_certificate_names_is_told(mesh: Mesh) -> None:

@@ -73,10 +73,10 @@ def main() -> None:
                 measured, left = asyncio.run(_measure(stack, slots, asked))
         needs += measured
         kept.append(left)
+        if not asked.json:
+            print("\n".join([*_needs_table(measured), *_kept_table([left]), ""]), flush=True)
     if asked.json:
         print(json.dumps({"needs": [asdict(n) for n in needs], "kept": [asdict(k) for k in kept]}, indent=1))
-    else:
-        print("\n".join([*_needs_table(needs), "", *_kept_table(kept)]))
 
 
 class Meter:

@@ -166,6 +166,37 @@ def test_the_queries_ask_for_metrics_that_the_services_have() -> None:
     assert [t.name for t in SCALING.triggers] == ["oldest-queued", "slots-busy"]
 
 
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian package prometheus)")
+@pytest.mark.parametrize(
+    ("oldest_s", "running", "ready", "busy", "age", "slots"),
+    [
+        pytest.param(40, 5, 5, (1, 1, 1, 1, 1), 40, 5, id="all pods are busy"),
+        pytest.param(300, 2, 5, (1, 1, 0, 0, 0), 0, 2, id="an account waits for its own songs"),
+        pytest.param(12, 0, 0, (), 12, 0, id="there is no pod"),
+        pytest.param(3, 7, 5, (1, 1), 3, 2, id="words are being written"),
+    ],
+)
+def test_prometheus_answers_the_queries_as_the_simulation_does(
+    tmp_path: Path, oldest_s: int, running: int, ready: int, busy: tuple[int, ...], age: int, slots: int
+) -> None:
+    # Two replicas of the gateway tell the same of the queue; each counts the pods that it finds.
+    told = {"queue_oldest_seconds": oldest_s, "songs_running": running, "pods_ready": ready}
+    series = {f'acesteps_gateway_{n}{{pod="{p}"}}': v for n, v in told.items() for p in "ab"}
+    series |= {f'acesteps_music_slots_busy{{pod="{n}"}}': v for n, v in enumerate(busy)}
+    expected = zip(SCALING.triggers, (age, slots), strict=True)
+    test = {
+        "input_series": [{"series": name, "values": f"{value}x4"} for name, value in series.items()],
+        "promql_expr_test": [
+            {"expr": t.query, "eval_time": "2m", "exp_samples": [{"labels": "{}", "value": v}]}
+            for t, v in expected
+        ],
+    }
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [test]}))
+    command = ["promtool", "test", "rules", str(tmp_path / "test.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_gateways_workers_keep_all_music_pods_busy() -> None:
     (gateway,) = yaml.safe_load_all((AUTOSCALING / "gateway.yaml").read_text())
     workers = 64  # what docs/capacity.md asks of GATEWAY_WORKERS

@@ -147,8 +147,12 @@ class Rehearsal:
             song = _call(f"{url}/v1/songs/{song['id']}")["song"]
         if song["state"] != "SONG_STATE_SUCCEEDED":
             raise ContainerError(f"the song is {song['state']}: {song.get('failure')}")
-        saved = _call(f"{url}/v1/songs/{song['id']}:save", {})
-        print(f"song {song['id']} by {song.get('engine')}: {song['state']}, then {saved['song']['state']}")
+        _call(f"{url}/v1/songs/{song['id']}:save", {})
+        mint = _call(f"{url}/v1/songs/{song['id']}/mint")
+        to = f"{mint['contract']} on chain {mint['chain_id']}"
+        print(
+            f"song {song['id']} by {song['engine']}: made, saved, {len(mint['calldata']) // 2} bytes to {to}"
+        )
 
 
 def _call(url: str, body: Mapping[str, Any] | None = None) -> Any:

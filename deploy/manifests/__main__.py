@@ -7,11 +7,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from deploy.manifests import checkov, code, reach
 from deploy.manifests.checking import Checks
+from deploy.manifests.edges import edge_list, with_by_hand
 from deploy.manifests.finding import Finding, lines
 from deploy.manifests.objects import Render
 from deploy.manifests.rendering import RenderError, render_all
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         renders, findings = render_all(folder, arguments.kubectl)
         rendered_s = time.monotonic() - started
         if arguments.command == "edges":
-            return _edges(renders)
+            return _edges(renders, edge_list(folder).by_hand)
         findings += Checks(folder, schemas).all(renders)
         checked_s = time.monotonic() - started - rendered_s
         if arguments.checkov != "none":
@@ -53,10 +54,14 @@ def _checkov(renders: Sequence[Render], folder: Path, program: Path) -> Iterator
     return checkov.check(overlays, checkov.skips(folder), program)
 
 
-def _edges(renders: Sequence[Render]) -> int:
+def _edges(renders: Sequence[Render], by_hand: Collection[str]) -> int:
     for render in renders:
         if reach.is_shut(render):
-            print(render.name, *(f"  {edge}" for edge in sorted(reach.edges_of(render))), sep="\n")
+            print(
+                render.name,
+                *(f"  {edge}" for edge in sorted(reach.edges_of(with_by_hand(render, by_hand)))),
+                sep="\n",
+            )
     return 0
 
 

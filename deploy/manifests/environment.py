@@ -7,8 +7,9 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
@@ -187,24 +188,33 @@ def stand_in(name: str) -> str:
 
 def _built(cls: type[ServiceSettings], values: Mapping[str, str]) -> ServiceSettings | list[str]:
     """The settings of these variables and no others, or what is wrong with them."""
+    isolated = _isolated(cls)
+    # An empty variable is as good as none, as `env_ignore_empty` has it.
+    isolated.given = {name.lower(): value for name, value in values.items() if value}
+    try:
+        built: ServiceSettings = isolated()
+        return built
+    except ValidationError as error:
+        prefix = cls.model_config.get("env_prefix", "")
+        told = error.errors(include_url=False, include_input=False)
+        return [f"{_setting(prefix, one['loc'])}: {one['msg']}" for one in told]
+
+
+@cache
+def _isolated(cls: type[ServiceSettings]) -> Any:
+    """The class, reading what it is `given` in place of this process's environment."""
 
     class Isolated(cls):  # type: ignore[valid-type, misc]
+        given: ClassVar[dict[str, str]] = {}
+
         @classmethod
         def settings_customise_sources(
             cls, settings_cls: Any, env_settings: EnvSettingsSource, **_: PydanticBaseSettingsSource
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            # An empty variable is as good as none, as `env_ignore_empty` has it.
-            env_settings.env_vars = {name.lower(): value for name, value in values.items() if value}
+            env_settings.env_vars = cls.given
             return (env_settings,)
 
-    prefix = cls.model_config.get("env_prefix", "")
-    try:
-        built = Isolated()
-        assert isinstance(built, ServiceSettings)
-        return built
-    except ValidationError as error:
-        told = error.errors(include_url=False, include_input=False)
-        return [f"{_setting(prefix, one['loc'])}: {one['msg']}" for one in told]
+    return Isolated
 
 
 def _setting(prefix: str, location: tuple[int | str, ...]) -> str:

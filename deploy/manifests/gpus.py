@@ -1,4 +1,4 @@
-"""Whether a pod that asks for a GPU gets onto a node that has one, and gives it back before the next pod wants it.
+"""Whether a pod that asks for a GPU gets onto a node that has one, and gives it back before the next one.
 
 Knows NVIDIA's device plugin: its resource, its taint, the labels of its feature discovery.
 """

@@ -103,9 +103,12 @@ class Pod:
             if isinstance(spec, Mapping)
         )
 
+    def place(self, path: str) -> str:
+        """From the owner on; `path` begins below the template: `spec.volumes[0]`."""
+        return joined(self.path, path)
+
     def find(self, path: str, wrong: str, expected: str = "") -> Finding:
-        """`path` begins below the template: `spec.volumes[0]`."""
-        return self.render.find(self.owner, joined(self.path, path), wrong, expected)
+        return self.render.find(self.owner, self.place(path), wrong, expected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +137,12 @@ class Container:
     def words(self) -> list[str]:
         return [str(word) for word in (*listed(self.spec, "command"), *listed(self.spec, "args"))]
 
+    def place(self, path: str) -> str:
+        """From the pod's owner on; `path` begins below the container: `env[0]`."""
+        return self.pod.place(joined("spec", self.path, path))
+
     def find(self, path: str, wrong: str, expected: str = "") -> Finding:
-        return self.pod.find(joined("spec", self.path, path), wrong, expected)
+        return self.pod.render.find(self.pod.owner, self.place(path), wrong, expected)
 
 
 def joined(*parts: str) -> str:

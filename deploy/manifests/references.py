@@ -123,8 +123,7 @@ def _of_pod(pod: Pod) -> Iterator[Reference]:
     def reference(
         path: str, kind: str, name: str, key: str | None = None, optional: bool = False
     ) -> Reference:
-        owner = pod.find(path, "")
-        return Reference(pod.render, pod.owner, owner.path, kind, name, key, optional)
+        return Reference(pod.render, pod.owner, pod.place(path), kind, name, key, optional)
 
     if (account := pod.spec.get("serviceAccountName")) and account != "default":
         yield reference("spec.serviceAccountName", "ServiceAccount", account)
@@ -168,17 +167,9 @@ def _of_source(source: Object) -> Iterator[tuple[str, str, str | None]]:
 
 def _of_container(container: Container) -> Iterator[Reference]:
     def reference(path: str, kind: str, source: Any, key: str | None) -> Reference:
-        told = container.find(path, "")
-        optional = bool(at(source, "optional"))
-        return Reference(
-            container.pod.render,
-            container.pod.owner,
-            told.path,
-            kind,
-            at(source, "name") or "",
-            key,
-            optional,
-        )
+        name, optional = at(source, "name") or "", bool(at(source, "optional"))
+        pod, place = container.pod, container.place(path)
+        return Reference(pod.render, pod.owner, place, kind, name, key, optional)
 
     image = str(container.spec.get("image", ""))
     if short(image) not in IMAGES:

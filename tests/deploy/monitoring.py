@@ -64,11 +64,14 @@ def names_in(query: str) -> Names:
 
 
 @cache
-def groups() -> list[dict[str, Any]]:
+def groups_by_file() -> dict[str, list[dict[str, Any]]]:
     """Of every PrometheusRule, as Prometheus takes them."""
-    manifests = [yaml.safe_load(path.read_text()) for path in sorted(COMPONENT.glob("*.yaml"))]
-    rules = [manifest for manifest in manifests if manifest["kind"] == "PrometheusRule"]
-    return [group for rule in rules for group in rule["spec"]["groups"]]
+    manifests = {path.name: yaml.safe_load(path.read_text()) for path in sorted(COMPONENT.glob("*.yaml"))}
+    return {name: m["spec"]["groups"] for name, m in manifests.items() if m["kind"] == "PrometheusRule"}
+
+
+def groups() -> list[dict[str, Any]]:
+    return [group for found in groups_by_file().values() for group in found]
 
 
 def rules() -> list[dict[str, Any]]:

@@ -28,10 +28,11 @@ def run(*command: str, cwd: Path) -> str:
 
 
 def try_out(file: Path, folder: Path) -> None:
-    """Runs a file of tests beside the rules as they are in the manifests."""
-    monitoring.write_rules(folder / "rules.yaml")
-    shutil.copy(file, folder)
-    run("test", "rules", file.name, cwd=folder)
+    """Runs a file of tests beside the rules, each manifest's in a file of its name."""
+    for name, groups in monitoring.groups_by_file().items():
+        (folder / name).write_text(yaml.safe_dump({"groups": groups}, sort_keys=False))
+    shutil.copy(file, folder / "tests.yaml")
+    run("test", "rules", "tests.yaml", cwd=folder)
 
 
 def cases() -> list[dict[str, Any]]:
@@ -52,10 +53,11 @@ def test_alerts_fire_when_they_should_and_only_then(file: Path, tmp_path: Path) 
 
 @promtool
 def test_a_threshold_that_was_moved_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved = yaml.safe_load(yaml.safe_dump(monitoring.groups()))
-    (rule,) = (r for g in moved for r in g["rules"] if r.get("alert") == "AcestepsGpuMemoryFull")
+    moved = yaml.safe_load(yaml.safe_dump(monitoring.groups_by_file()))
+    groups = moved["alerts-music.yaml"]
+    (rule,) = (r for group in groups for r in group["rules"] if r["alert"] == "AcestepsGpuMemoryFull")
     rule["expr"] = rule["expr"].replace("0.92", "0.91")
-    monkeypatch.setattr(monitoring, "groups", lambda: moved)
+    monkeypatch.setattr(monitoring, "groups_by_file", lambda: moved)
     with pytest.raises(AssertionError, match=r"AcestepsGpuMemoryFull"):
         try_out(Path(__file__).parent / "alerts" / "music.yaml", tmp_path)
 
@@ -88,19 +90,32 @@ def test_an_alert_says_whom_it_calls_what_is_wrong_and_where_to_read_on(alert: d
     assert said["runbook_url"] == f"RUNBOOKS/{page}.md"
 
 
-@pytest.mark.skipif(
+kubectl = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="needs kubectl (Debian package kubernetes-client)"
 )
+
+
+def rendered(folder: Path, **more: object) -> str:
+    """The component in an overlay of its own."""
+    shutil.copytree(monitoring.COMPONENT, folder / "monitoring")
+    overlay = {"namespace": "acesteps", "components": ["monitoring"], **more}
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    command = ["kubectl", "kustomize", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def made_rules(text: str) -> list[dict[str, Any]]:
+    found = [m for m in yaml.safe_load_all(text) if m["kind"] == "PrometheusRule"]
+    return [rule for manifest in found for group in manifest["spec"]["groups"] for rule in group["rules"]]
+
+
+@kubectl
 def test_the_component_gives_rules_their_runbooks_address_and_grafana_its_dashboard(tmp_path: Path) -> None:
-    shutil.copytree(monitoring.COMPONENT, tmp_path / "monitoring")
-    (tmp_path / "kustomization.yaml").write_text("namespace: acesteps\ncomponents: [monitoring]\n")
-    done = subprocess.run(["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=True)
-    manifests = list(yaml.safe_load_all(done.stdout))
+    text = rendered(tmp_path)
+    manifests, made = list(yaml.safe_load_all(text)), made_rules(text)
     assert {manifest["metadata"]["namespace"] for manifest in manifests} == {"acesteps"}
-    rules = [m for m in manifests if m["kind"] == "PrometheusRule"]
-    made = [rule for m in rules for group in m["spec"]["groups"] for rule in group["rules"]]
     assert len(made) == len(monitoring.rules())
-    assert "RUNBOOKS" not in done.stdout
+    assert "RUNBOOKS" not in text
     (base,) = (rule["labels"]["url"] for rule in made if rule.get("record") == "acesteps:runbooks")
     assert base.startswith("https://")
     for rule in made:
@@ -111,3 +126,15 @@ def test_the_component_gives_rules_their_runbooks_address_and_grafana_its_dashbo
     assert delivered["data"]["dashboard.json"] == (monitoring.COMPONENT / "dashboard.json").read_text()
     (pods,) = (m for m in manifests if m["kind"] == "PodMonitor")
     assert [endpoint["port"] for endpoint in pods["spec"]["podMetricsEndpoints"]] == ["metrics"]
+
+
+@kubectl
+def test_the_patch_that_the_page_shows_changes_the_budget_that_it_speaks_of(tmp_path: Path) -> None:
+    page = (monitoring.ROOT / "docs" / "monitoring.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(patches:.*?)```", page, re.S)
+    made = made_rules(rendered(tmp_path, **yaml.safe_load(shown)))
+    budgets = {rule["record"]: rule["expr"] for rule in made if rule.get("record", "").endswith(":budget")}
+    assert budgets == {
+        "acesteps:availability:budget": "vector(0.001)",
+        "acesteps:first_audio:budget": "vector(0.01)",
+    }

@@ -74,8 +74,6 @@ IMAGES = {
 }
 # No program in them, only files: deploy/docker/weights.Dockerfile.
 WEIGHTS = re.compile(r"^acesteps/weights-[a-z-]+$")
-# Names the folder of secrets that are files, for every service; services.common.settings reads it.
-SECRETS_DIR = "ACESTEPS_SECRETS_DIR"
 
 
 def image_of(image: str) -> Image | None:

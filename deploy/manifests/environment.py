@@ -18,7 +18,7 @@ from deploy.manifests import code
 from deploy.manifests.finding import Finding
 from deploy.manifests.objects import Container, Pod, Render, at, listed
 from deploy.manifests.volumes import There, files_of, mount_of, volume_of
-from services.common.settings import ServiceSettings
+from services.common.settings import SECRETS_DIR, ServiceSettings
 
 _EXPANDED = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 
@@ -144,7 +144,7 @@ def _variables(container: Container, there: There) -> Iterator[Variable]:
         value = _value(render, name, entry)
         expanded = _EXPANDED.sub(lambda m: values[m[1]].value if m[1] in values else m[0], value)
         values[name] = Variable(name, expanded, path)
-    if folder := values.get(code.SECRETS_DIR):
+    if folder := values.get(SECRETS_DIR):
         for secret in _files(container, folder.value, there):
             values.setdefault(secret.name, secret)
     yield from values.values()

@@ -35,7 +35,7 @@ Document = dict[str, Any]
 def render(folder: Path) -> list[Document]:
     """What `kubectl kustomize` makes of a folder."""
     if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed; Debian 13: apt install kubernetes-client")
+        pytest.skip("kubectl is not installed; Debian 13: package kubectl")
     done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]

@@ -91,7 +91,7 @@ def test_an_alert_says_whom_it_calls_what_is_wrong_and_where_to_read_on(alert: d
 
 
 kubectl = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="needs kubectl (Debian package kubernetes-client)"
+    shutil.which("kubectl") is None, reason="needs kubectl (Debian 13: package kubectl)"
 )
 
 

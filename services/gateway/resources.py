@@ -101,7 +101,10 @@ def _pods(settings: GatewaySettings) -> Pods:
         return open_channel(address, settings, server_name=name[0] if name else "")
 
     return Pods(
-        partial(addresses_of, settings.music_target), open_pod, resolve_every_s=settings.resolve_every_s
+        partial(addresses_of, settings.music_target),
+        open_pod,
+        resolve_every_s=settings.resolve_every_s,
+        ahead=settings.ahead,
     )
 
 

@@ -85,6 +85,8 @@ class GatewaySettings(ServiceSettings):
 
     workers: Annotated[int, Field(ge=0, le=256)] = 4
     """Songs in the making at once in this process; the music pods have slots of their own."""
+    ahead: Annotated[int, Field(ge=1, le=256)] = 1
+    """Songs begun here although no pod has a slot yet, so that words are written while others sound."""
     lease_s: Seconds = 30.0
     """A worker or engine that is silent for this long has lost its song."""
     reap_every_s: Seconds = 5.0

@@ -186,7 +186,7 @@ async def _watch(database: Database, trust: TrustStore, health: Health) -> None:
     """Ready while the ledger can be written. Takes up, and logs, a new trust bundle also without calls."""
     up: bool | None = None
     while True:
-        metrics.TRUST_BUNDLE_VERSION.set(trust.bundle().version)
+        trust.bundle()
         try:
             metrics.PAUSED.set(await database.check())
             now_up = True

@@ -1,11 +1,8 @@
 """The simulation of a day against queueing theory, Kubernetes' own examples, and the manifests it reads."""
 
-import json
 import math
-import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from bench.capacity_ground import Ground
 from bench.capacity_scaling import MANIFEST, Autoscaler, Policy, Rules, Scaling, Trigger, read, wanted
 from bench.capacity_songs import PATTERNS, Making, Seconds, Songs, arrivals, songs
 from services.gateway import metrics
-from services.gateway.work import pods
+from services.gateway.settings import GatewaySettings
 from services.music import measuring
 
 ROOT = Path(__file__).parents[2]
@@ -197,47 +194,17 @@ def test_prometheus_answers_the_queries_as_the_simulation_does(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def settings_in(manifest: str) -> dict[str, str]:
+    """The gateway's variables that a manifest gives plainly."""
+    documents = yaml.safe_load_all((AUTOSCALING.parents[1] / manifest).read_text())
+    (gateway,) = [d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == "gateway"]
+    variables = gateway["spec"]["template"]["spec"]["containers"][0]["env"]
+    return {variable["name"]: variable["value"] for variable in variables if "value" in variable}
+
+
 def test_the_gateways_workers_keep_all_music_pods_busy() -> None:
-    (gateway,) = yaml.safe_load_all((AUTOSCALING / "gateway.yaml").read_text())
-    workers = 64  # what docs/capacity.md asks of GATEWAY_WORKERS
-    assert gateway["spec"]["minReplicas"] * (workers - pods.AHEAD) >= SCALING.most
-    assert Ground.ahead == pods.AHEAD
-
-
-def test_the_component_takes_replicas_away_and_names_prometheus_once(tmp_path: Path) -> None:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is missing: Debian's package kubectl has it")
-    names = ("gateway", "lyrics", "music", "signer")
-    deployments = [
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": n}, "spec": {"replicas": 2}}
-        for n in names
-    ]
-    address = "http://prometheus.example:9090"
-    values = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "values"}}
-    values |= {"data": {"PROMETHEUS_URL": address}}
-    (tmp_path / "base.yaml").write_text(yaml.safe_dump_all([*deployments, values]))
-    (tmp_path / "kustomization.yaml").write_text(
-        yaml.safe_dump({"resources": ["base.yaml"], "components": [os.path.relpath(AUTOSCALING, tmp_path)]})
-    )
-    command = ["kubectl", "kustomize", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    found = list(yaml.safe_load_all(done.stdout))
-    kept = [d["metadata"]["name"] for d in found if d["kind"] == "Deployment" and "replicas" in d["spec"]]
-    assert kept == ["signer"]
-    triggers = [t for d in found if d["kind"] == "ScaledObject" for t in d["spec"]["triggers"]]
-    assert len(triggers) == 3
-    assert {t["metadata"]["serverAddress"] for t in triggers} == {address}
-
-
-def test_the_same_seed_is_the_same_day() -> None:
-    sizes = ["--per-hour", "100", "--hours", "3", "--least", "1", "--fixed", "2", "--gpu-hour-price", "2"]
-    command = [sys.executable, "-m", "bench.capacity", *sizes, "--json"]
-    said = [
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
-        for _ in range(2)
-    ]
-    assert said[0] == said[1]
-    scaled, fixed = json.loads(said[0])
-    assert (scaled["policy"], fixed["policy"], fixed["most_gpus"]) == ("at least 1", "always 2", 2)
-    assert fixed["per_song"] == pytest.approx(2 * fixed["gpu_hours"] / fixed["songs"])
+    (scaler,) = yaml.safe_load_all((AUTOSCALING / "gateway.yaml").read_text())
+    workers = int(settings_in("base/gateway.yaml")["GATEWAY_WORKERS"])
+    ahead = int(settings_in("components/gpu/gateway.yaml")["GATEWAY_AHEAD"])
+    assert scaler["spec"]["minReplicas"] * (workers - ahead) >= SCALING.most
+    assert Ground.ahead == GatewaySettings.model_fields["ahead"].default

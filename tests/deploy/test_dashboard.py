@@ -31,7 +31,6 @@ ELSEWHERE = {
     "container_memory_working_set_bytes": "the kubelet's",
     "kube_pod_container_status_restarts_total": "kube-state-metrics'",
     "ALERTS": "Prometheus' own, while one is pending",
-    "acesteps_gateway_http_request_seconds_bucket": "to come",
 }
 # Values of labels that come with an event which a healthy stack does not have.
 EVENTS = {("reason", "CALLER_NOT_ALLOWED"), ("code", "DEADLINE_EXCEEDED"), ("alertstate", "firing")}

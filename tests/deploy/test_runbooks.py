@@ -14,10 +14,6 @@ import asyncpg
 import pytest
 import yaml
 
-from acesteps.gateway.v1 import gateway_service_pb2
-from acesteps.lyrics.v1 import lyrics_service_pb2
-from acesteps.music.v1 import music_service_pb2
-from acesteps.signer.v1 import signer_service_pb2
 from deploy.local.postgres import Database
 from services.common.migrations import migrate
 from services.gateway import database as gateway
@@ -28,9 +24,8 @@ from tests.deploy.monitoring import ROOT, RUNBOOKS, names_in
 
 PAGES = sorted(RUNBOOKS.glob("acesteps-*.md"))
 SECTIONS = ["What it means", "What users notice", "What to look at", "What to do", "Over when"]
-PROTOS = (gateway_service_pb2, lyrics_service_pb2, music_service_pb2, signer_service_pb2)
-# Prometheus' own; and of the GPU, where there is one.
-OTHERS = {"up", "ALERTS", "acesteps_music_gpu_memory_bytes"}
+# Prometheus' own.
+OTHERS = {"up", "ALERTS"}
 
 
 def blocks(kind: str) -> Iterator[tuple[str, str]]:
@@ -125,18 +120,6 @@ def test_a_command_with_a_wrong_word_would_be_noticed(monkeypatch: pytest.Monkey
         test_a_command_that_is_shown_is_one("services.gateway.admin fail --limit 5", monkeypatch)
     with pytest.raises(SystemExit):
         test_a_command_that_is_shown_is_one("services.gateway.admin failed --most 5", monkeypatch)
-
-
-def test_every_grpc_method_that_is_shown_exists() -> None:
-    methods = {
-        f"{service.full_name}/{method.name}"
-        for proto in PROTOS
-        for service in proto.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
-    }
-    shown = {found for _, line in lines() for found in re.findall(r"acesteps\.\w+\.v1\.\w+/\w+", line)}
-    assert shown
-    assert shown <= methods
 
 
 def test_every_metric_that_is_named_is_one() -> None:

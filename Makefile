@@ -16,6 +16,8 @@ DEV       := $(VENV)/.dev
 NODE      := $(VENV)/.node
 PROTO     := build/gen/.done
 CONTRACTS := build/contracts/SongNFT.json
+# In an environment of its own: what it pins is not what the services use.
+CHECKOV   := $(VENV)/checkov/.done
 ORIGINAL  := build/contracts/LiteralOriginal.json
 # Of the one platform that npm brought; not its launcher, which ends with status 0 whatever forge says.
 FORGE     := node_modules/@foundry-rs/forge-*-*/bin/forge
@@ -42,7 +44,7 @@ stack: setup ## the whole mesh on this machine, until Ctrl-C
 setup: $(RUNTIME) $(PROTO) $(CONTRACTS) ## everything that runs, nothing that only tests
 
 .PHONY: setup-dev
-setup-dev: setup $(DEV) $(ORIGINAL) ## setup, and what lint and tests need
+setup-dev: setup $(DEV) $(CHECKOV) $(ORIGINAL) ## setup, and what lint and tests need
 
 .PHONY: proto
 proto: $(PROTO) ## generated code, from protos/ into build/gen
@@ -63,6 +65,7 @@ lint: setup-dev types ## style, types, layers, protos, contracts
 	$(BIN)/ruff format --check $(wildcard $(CODE))
 	$(BIN)/python clients/python/twin.py --check
 	$(BIN)/lint-imports --cache-dir build/import-linter
+	$(BIN)/hadolint $(wildcard deploy/docker/*.Dockerfile)
 	npx buf lint
 	npx buf format --diff --exit-code
 	$(FORGE) fmt --check contracts
@@ -75,6 +78,10 @@ types: setup-dev ## mypy, strict
 test: setup-dev ## every test; what a test needs beyond pip and npm it names when it skips
 	$(BIN)/pytest
 
+.PHONY: k8s-validate
+k8s-validate: setup-dev ## render deploy/k8s and check it; needs kubectl, takes CRD_SCHEMAS=folder (part of test)
+	@$(BIN)/python -m deploy.manifests validate
+
 .PHONY: contracts-test
 contracts-test: setup-dev ## unit, fuzz and invariant tests of the contracts in Foundry (25 s; part of test)
 	@$(FORGE) test
@@ -82,6 +89,14 @@ contracts-test: setup-dev ## unit, fuzz and invariant tests of the contracts in 
 .PHONY: gas
 gas: setup-dev ## what mints cost, beside the literal original; status 1 above the limits; writes docs/measurements.md
 	@$(BIN)/python -m bench.gas
+
+.PHONY: images
+images: setup ## the container images, with docker; for a release and other engines: docs/images.md
+	@$(BIN)/python -m deploy.docker.build
+
+.PHONY: rehearsal
+rehearsal: setup-dev ## build them on stand-in bases and run compose.yaml's mesh (root, podman, debootstrap)
+	@$(BIN)/python -m deploy.docker.rehearse
 
 .PHONY: client-twin
 client-twin: setup-dev ## rewrite the synchronous client from the asynchronous one
@@ -110,7 +125,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "this Python has no venv module; on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
 
-$(RUNTIME): requirements/runtime.txt requirements/constraints.txt | $(BIN)/python
+$(RUNTIME): $(addprefix requirements/,runtime.txt service.txt gateway.txt lyrics.txt music.txt signer.txt constraints.txt) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/runtime.txt -c requirements/constraints.txt
 	@$(BIN)/python -c 'import pathlib, sysconfig; \
 	  pathlib.Path(sysconfig.get_path("purelib"), "acesteps-paths.pth").write_text("$(CURDIR)\n$(CURDIR)/clients/python/src\n$(CURDIR)/build/gen\n")'
@@ -119,6 +134,11 @@ $(RUNTIME): requirements/runtime.txt requirements/constraints.txt | $(BIN)/pytho
 
 $(DEV): requirements/dev.txt $(RUNTIME) node_modules/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt -c requirements/constraints.txt
+	@touch $@
+
+$(CHECKOV): requirements/checkov.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/checkov
+	$(VENV)/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/checkov.txt
 	@touch $@
 
 $(NODE): | $(RUNTIME)

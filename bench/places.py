@@ -15,10 +15,9 @@ from uuid import UUID
 
 from deploy.local import postgres
 from services.common.migrations import migrate
-from services.gateway.database import SCHEMA, Database, open_database
+from services.gateway.database import MIGRATIONS, SCHEMA, Database, open_database
 from services.gateway.models import State
 from services.gateway.notices import Notices
-from services.gateway.resources import MIGRATIONS
 from services.gateway.tiers import Tier, Tiers
 from services.gateway.waiting import WaitingRoom
 

@@ -16,6 +16,9 @@ Every service reads its settings from the environment, `<SERVICE>_<NAME>`. An un
 the start with one line. `python -m services.<service> --help` lists them too. This page is written by
 `make docs`.
 
+A secret may be a file instead of a variable: named as the setting in lower case (`gateway_url_keys`), in the
+folder that `ACESTEPS_SECRETS_DIR` names. A variable of the same name wins.
+
 Traces are configured by the standard `OTEL_*` variables; without `OTEL_EXPORTER_OTLP_ENDPOINT` none are sent
 ([observability](observability.md#traces)).
 """

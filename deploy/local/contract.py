@@ -1,9 +1,13 @@
 """Deploys `SongNFT` on a development chain and lets signers in, over plain JSON-RPC.
 
+For a node that somebody else started: `python -m deploy.local.contract --help`.
+
 Transactions are sent from the node's own unlocked accounts: no key passes through here, and it works on a
 development node only.
 """
 
+import argparse
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +15,14 @@ from typing import Any
 from eth_utils.address import to_checksum_address
 
 from services.signer.onchain.node import ChainError, Node
-from services.signer.onchain.song_nft import ARTIFACT, Constructor, grant_data, has_role, read_artifact
+from services.signer.onchain.song_nft import (
+    ARTIFACT,
+    Constructor,
+    created_address,
+    grant_data,
+    has_role,
+    read_artifact,
+)
 
 RPC_TIMEOUT_S = 10.0
 RECEIPT_POLL_S = 0.005
@@ -94,5 +105,30 @@ def grant_roles(rpc_url: str, admin: str, contract: str, roles: Mapping[str, Seq
                 send_transaction(rpc_url, admin, to=contract, data=_hex(grant_data(role, account)))
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    about = "deploys SongNFT on a development chain whose accounts are unlocked, once, and lets signers in"
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.contract", description=about)
+    parser.add_argument("--rpc-url", default="http://127.0.0.1:8545", metavar="URL")
+    parser.add_argument("--eip712-signer", action="append", default=[], metavar="ADDRESS", required=True)
+    arguments = parser.parse_args(argv)
+    try:
+        deployer = development_accounts(arguments.rpc_url)[0]
+        first = created_address(deployer, 0)
+        if has_code(arguments.rpc_url, first):
+            roles = {"EIP712_SIGNER_ROLE": arguments.eip712_signer}
+            grant_roles(arguments.rpc_url, deployer, first, roles)
+        else:
+            first = deploy_song_nft(arguments.rpc_url, deployer, eip712_signers=arguments.eip712_signer)
+    except ChainError as error:
+        print(f"contract: {error}", file=sys.stderr)
+        return 1
+    print(first)
+    return 0
+
+
 def _hex(data: bytes) -> str:
     return "0x" + data.hex()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,13 +3,21 @@
 Knows no table of any service but its own list of what was applied.
 """
 
+import argparse
+import asyncio
 import hashlib
 import re
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from services.common.settings import read_setting
+
+WAIT_S = 1.0
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql", re.ASCII)
 
 
@@ -70,6 +78,57 @@ async def missing(connection: Any, schema: str, folder: Path) -> list[str]:
     rows = await connection.fetch(f"SELECT name FROM {schema}.migrations")
     applied = {row["name"] for row in rows}
     return [file.name for file in _files(folder) if file.name not in applied]
+
+
+async def missing_at(dsn: str, schema: str, folder: Path) -> list[str]:
+    """`missing`, by a connection of its own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await missing(connection, schema, folder)
+    finally:
+        await connection.close()
+
+
+def run_command(
+    about: str | None, setting: str, schema: str, folder: Path, argv: Sequence[str] | None = None
+) -> int:
+    """`python -m services.<service>.migrate`, by the database URL in `setting`; the exit status."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{schema}.migrate", description=about)
+    parser.add_argument("--wait", type=float, metavar="SECONDS", help="apply nothing; end once it is done")
+    patience_s = parser.parse_args(argv).wait
+    try:
+        if not (dsn := read_setting(setting)):
+            return _stop(f"{setting} is not set", 2)
+        if patience_s is not None:
+            return asyncio.run(_wait(dsn, schema, folder, patience_s))
+        for name in asyncio.run(migrate(dsn, schema, folder)):
+            print(name)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
+        return _stop(why_not_open(error), 1)
+    return 0
+
+
+async def _wait(dsn: str, schema: str, folder: Path, patience_s: float) -> int:
+    until, told = time.monotonic() + patience_s, ""
+    while True:
+        try:
+            lacking = await missing_at(dsn, schema, folder)
+            why = f"{lacking[0]} is not applied" if lacking else ""
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # it may come up yet
+            why = why_not_open(error)
+        if not why:
+            return 0
+        if time.monotonic() >= until:
+            return _stop(why, 1)
+        if why != told:
+            print(f"waiting: {why}", file=sys.stderr, flush=True)
+            told = why
+        await asyncio.sleep(WAIT_S)
+
+
+def _stop(line: str, status: int) -> int:
+    print(f"migrate: {line}", file=sys.stderr)
+    return status
 
 
 def _files(folder: Path) -> list[Path]:

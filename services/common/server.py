@@ -159,11 +159,12 @@ async def start_server(
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     address = f"{settings.grpc_host}:{settings.grpc_port}"
     try:
-        if settings.tls is None:
-            port = server.add_insecure_port(address)
-            _log.warning("plaintext: fit for development only; no caller is known")
+        if settings.served_tls is not None:
+            port = server.add_secure_port(address, server_credentials(settings.served_tls))
         else:
-            port = server.add_secure_port(address, server_credentials(settings.tls))
+            port = server.add_insecure_port(address)
+            if settings.tls is None:
+                _log.warning("plaintext: fit for development only; no caller is known")
     except (OSError, ValueError) as error:
         raise StartError(f"TLS: {error}") from error
     except RuntimeError as error:
@@ -175,7 +176,7 @@ async def start_server(
 
 
 def _allow_lists(settings: ServiceSettings, services: Sequence[GrpcService]) -> AllowLists:
-    if settings.tls is None:  # nobody has a name
+    if settings.served_tls is None:  # nobody has a name
         return AllowLists()
     methods = {
         f"/{service.full_name}/{method}": frozenset(names)

@@ -1,6 +1,7 @@
 """Typed settings from the environment. An unknown or invalid one stops the start with one clear line.
 
 Knows what every service has: where it listens, TLS, draining, logs. Each service adds its own fields.
+A secret may be a file instead: named as the setting in lower case, in the folder ACESTEPS_SECRETS_DIR.
 """
 
 import argparse
@@ -90,8 +91,15 @@ class ServiceSettings(BaseSettings):
             return TlsFiles(self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
         return None
 
+    @property
+    def served_tls(self) -> TlsFiles | None:
+        """What the own gRPC port is served with: `tls`, unless a service has TLS ended elsewhere."""
+        return self.tls
+
 
 S = TypeVar("S", bound=ServiceSettings)
+
+SECRETS_DIR = "ACESTEPS_SECRETS_DIR"
 
 
 def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
@@ -99,19 +107,34 @@ def load_settings(cls: type[S], arguments: Sequence[str] | None = None) -> S:
     _parser(cls).parse_args(arguments)
     prefix = cls.model_config.get("env_prefix", "")
     known = {f"{prefix}{name}".upper() for name in cls.model_fields}
-    unknown = sorted(
-        name for name in os.environ if name.upper().startswith(prefix) and name.upper() not in known
-    )
+    folder = os.environ.get(SECRETS_DIR) or None
+    try:
+        given = [*os.environ, *(os.listdir(folder) if folder else ())]
+    except OSError as error:
+        _stop(f"{SECRETS_DIR}: {folder}: {error.strerror}")
+    unknown = sorted(name for name in given if name.upper().startswith(prefix) and name.upper() not in known)
     if unknown:
         _stop(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     try:
-        return cls()
+        return cls(_secrets_dir=folder)
     except ValidationError as error:
         _stop(
             "; ".join(
                 _complaint(prefix, dict(e)) for e in error.errors(include_url=False, include_input=False)
             )
         )
+
+
+def read_setting(name: str) -> str:
+    """One setting for a command that needs no more, from the environment or its file; "" for neither.
+
+    Raises OSError when there is a file that cannot be read.
+    """
+    if value := os.environ.get(name, ""):
+        return value
+    folder = os.environ.get(SECRETS_DIR)
+    file = Path(folder or "", name.lower())
+    return file.read_text().strip() if folder and file.is_file() else ""
 
 
 def _parser(cls: type[ServiceSettings]) -> argparse.ArgumentParser:

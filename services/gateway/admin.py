@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from services.common.settings import read_setting
 from services.gateway.administration import Administration
 from services.gateway.database import DatabaseUnavailable, open_database
 from services.gateway.identity.credentials import SERVICE, kept, new_secret
@@ -49,7 +50,7 @@ def _wrong(line: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.gateway.admin", description=__doc__)
-    parser.add_argument("--database-url", default=os.environ.get("GATEWAY_DATABASE_URL", ""), metavar="URL")
+    parser.add_argument("--database-url", default=read_setting("GATEWAY_DATABASE_URL"), metavar="URL")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str, *positional: str) -> argparse.ArgumentParser:

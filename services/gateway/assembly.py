@@ -33,6 +33,7 @@ from services.gateway.sharing import Sharing
 from services.gateway.shelf import Shelf
 from services.gateway.songs import Songs
 from services.gateway.store import Store
+from services.gateway.timeline.timelines import Timelines
 from services.gateway.use_cases import UseCases
 from services.gateway.waiting import WaitingRoom
 from services.gateway.webhooks.addresses import look_up
@@ -61,6 +62,7 @@ def assemble(opened: Resources, draining: asyncio.Event) -> tuple[UseCases, Deli
     workbench = Workbench()
     files = Files(opened.objects, workbench)
     saver = Saver(store, opened.objects, opened.keeper, opened.signer, public_url=settings.public_url)
+    sharing = Sharing(shelf, settings.public_url)
     webhooks, delivering = _webhooks(opened, store)
     use_cases = UseCases(
         accounts=Accounts(identities, development=settings.auth == "development"),
@@ -74,7 +76,8 @@ def assemble(opened: Resources, draining: asyncio.Event) -> tuple[UseCases, Deli
         listening=Listening(store, Chunks(database), files, notices, _signed_urls(settings), draining),
         pictures=Pictures(store, files, workbench),
         arranging=Arranging(store, shelf, settings.public_url),
-        sharing=Sharing(shelf, settings.public_url),
+        sharing=sharing,
+        timelines=Timelines(store, sharing, opened.objects),
         operating=Operating(shelf),
         capabilities=Capabilities(lambda: opened.pods.ready, opened.lyrics, settings.chain_id),
         minting=Minting(store, opened.objects, saver, settings.contract_abi_file),

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,6 +16,7 @@ import asyncpg
 from services.common.errors import Unavailable
 
 SCHEMA = "gateway"
+MIGRATIONS = Path(__file__).with_name("migrations")
 # A statement of ours takes milliseconds; one that takes this long is waiting for a server that is gone.
 COMMAND_TIMEOUT_S = 15.0
 

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as music_pb
+from services.gateway.disclosure import is_procedural
 from services.gateway.edits import kept_edit
 from services.gateway.models import Place, Song, State
 from services.gateway.review import Finding
@@ -30,6 +31,7 @@ def song_message(song: Song, place: Place | None = None) -> pb.Song:
         lyrics=lyrics_pb.LyricDocument.FromString(song.lyrics) if song.lyrics is not None else None,
         creator_address=song.creator_address,
         engine=song.engine,
+        procedural=is_procedural(song.engine),
         progress=pb.SongProgress(stage=song.stage, step=song.step, steps=song.steps, eta_s=song.eta_s),
         attempt=song.attempt,
         create_time=timestamp(song.created_at),

@@ -20,10 +20,11 @@ ATTEMPTS = Counter(
     " uncounted; lost, as cancelled or taken by another; reaped, as its worker went silent.",
     ("outcome",),
 )
+DATABASE_UP = Gauge("acesteps_gateway_database_up", "1 while this replica can read the queue, else 0.")
 FIRST_AUDIO_S = Histogram(
     "acesteps_gateway_first_audio_seconds",
     "From a song's creation to its first audio in the database.",
-    buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300),
+    buckets=(0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 15, 20, 30, 45, 60, 120, 300),
 )
 SONG_S = Histogram(
     "acesteps_gateway_song_seconds",
@@ -72,3 +73,11 @@ CHAIN_READ_AT = Gauge(
 PINS = Counter(
     "acesteps_gateway_remote_pins_total", "Answers of other places that pin, by state.", ("place", "state")
 )
+
+# There from the start, at 0: what Prometheus first sees at 1 is no increase to it.
+for _outcome in ("succeeded", "given_back", "retried", "failed", "lost"):
+    ATTEMPTS.labels(_outcome)
+for _outcome in ("delivered", "retried", "failed"):
+    DELIVERIES.labels(_outcome)
+for _state in ("pending", "minted", "taken_back"):
+    MINTS.labels(_state)

@@ -241,6 +241,8 @@ class Song:
     mint_transaction: bytes | None
     mint_block: int
     minted_at: datetime | None
+    # of a serialised acesteps.music.v1.Timeline; None: the engine gave none
+    timeline_sha256: bytes | None
     # W3C, of the span beneath which all of its making hangs; "" without a trace
     traceparent: str
 
@@ -296,6 +298,8 @@ class Result:
     tempo_bpm: float
     musical_key: str
     instruments: tuple[str, ...]
+    # None: the engine knows none
+    timeline_sha256: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,16 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import aiohttp
 import asyncpg
 import grpc
 
 from services.common.channels import open_channel
-from services.common.migrations import MigrationError, migrate, why_not_open
+from services.common.migrations import MigrationError, migrate, missing_at, why_not_open
 from services.common.server import StartError
 from services.gateway.chain import Chain, open_chain
-from services.gateway.database import SCHEMA, Database, DatabaseUnavailable, open_database
+from services.gateway.database import MIGRATIONS, SCHEMA, Database, DatabaseUnavailable, open_database
 from services.gateway.minting.keeping import Keeper
 from services.gateway.minting.places import open_places
 from services.gateway.minting.remote_pins import RemotePins
@@ -31,8 +30,6 @@ from services.gateway.work.discovery import addresses_of, name_of
 from services.gateway.work.pods import Pods
 
 _log = logging.getLogger(__name__)
-
-MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 @dataclass(frozen=True)
@@ -104,16 +101,21 @@ def _pods(settings: GatewaySettings) -> Pods:
         return open_channel(address, settings, server_name=name[0] if name else "")
 
     return Pods(
-        partial(addresses_of, settings.music_target), open_pod, resolve_every_s=settings.resolve_every_s
+        partial(addresses_of, settings.music_target),
+        open_pod,
+        resolve_every_s=settings.resolve_every_s,
+        ahead=settings.ahead,
     )
 
 
 async def _open_databases(settings: GatewaySettings, stack: AsyncExitStack) -> tuple[Database, Database]:
     dsn = settings.database_url.get_secret_value()
     try:
-        applied = await migrate(dsn, SCHEMA, MIGRATIONS)
-        if applied:
-            _log.info("migrated", extra={"applied": applied})
+        if settings.migrate:
+            if applied := await migrate(dsn, SCHEMA, MIGRATIONS):
+                _log.info("migrated", extra={"applied": applied})
+        elif lacking := await missing_at(dsn, SCHEMA, MIGRATIONS):
+            raise MigrationError(f"{lacking[0]} is not applied; run python -m services.gateway.migrate")
         people = await stack.enter_async_context(
             open_database(dsn, connections=settings.database_connections)
         )

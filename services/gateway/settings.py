@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from services.common.address import checksum_address
 from services.common.errors import InvalidField
 from services.common.settings import Port, ServiceSettings
+from services.common.tls import TlsFiles
 
 SHORTEST_URL_KEY = 32
 
@@ -34,6 +35,8 @@ class GatewaySettings(ServiceSettings):
     """Port that gRPC listens on; 0 takes any free one."""
     max_request_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 256 << 10
     """Longest message that gRPC takes in; 20,000 characters of lyrics fit."""
+    grpc_tls: Literal["mutual", "off"] = "mutual"
+    """Of the own gRPC port, given a certificate. "off": plaintext, behind an ingress that ends TLS."""
     http_host: str = "127.0.0.1"
     """Address that HTTP listens on."""
     http_port: Port = 8080
@@ -82,6 +85,8 @@ class GatewaySettings(ServiceSettings):
 
     workers: Annotated[int, Field(ge=0, le=256)] = 4
     """Songs in the making at once in this process; the music pods have slots of their own."""
+    ahead: Annotated[int, Field(ge=1, le=256)] = 1
+    """Songs begun here although no pod has a slot yet, so that words are written while others sound."""
     lease_s: Seconds = 30.0
     """A worker or engine that is silent for this long has lost its song."""
     reap_every_s: Seconds = 5.0
@@ -96,6 +101,8 @@ class GatewaySettings(ServiceSettings):
     """How often to look when nobody tells."""
     listen: bool = True
     """Whether the database shall tell of news (LISTEN); a transaction pooler cannot."""
+    migrate: bool = True
+    """Whether a start brings the schema up to date; else `python -m services.gateway.migrate` does it."""
     database_connections: Annotated[int, Field(ge=2, le=1000)] = 16
     """Connections for those who ask; the workers have their own, four more than workers."""
 
@@ -178,10 +185,21 @@ class GatewaySettings(ServiceSettings):
         return self
 
     @model_validator(mode="after")
+    def _callers_have_names(self) -> Self:
+        if self.allowed_callers and self.grpc_tls == "off":
+            raise ValueError("allowed_callers are names on certificates; it needs grpc_tls=mutual")
+        return self
+
+    @model_validator(mode="after")
     def _site_known(self) -> Self:
         if self.auth == "accounts" and not (self.site_url or self.public_url):
             raise ValueError("auth=accounts needs site_url or public_url: what wallets sign in to")
         return self
+
+    @property
+    def served_tls(self) -> TlsFiles | None:
+        """None behind an ingress: those who come that way have accounts, not certificates."""
+        return self.tls if self.grpc_tls == "mutual" else None
 
     @property
     def site(self) -> str:

@@ -29,6 +29,7 @@ class Sharing:
                 prompt=song.prompt if song.reveal_prompt else "",
                 duration_s=song.audio_duration_s,
                 engine=song.engine,
+                procedural=whole.procedural,
                 lyrics=whole.lyrics if whole.HasField("lyrics") else None,
                 music=whole.music,
                 audio=whole.audio,

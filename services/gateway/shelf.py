@@ -96,7 +96,7 @@ class Shelf:
             "    ended_at = coalesce(ended_at, now()), revision = revision + 1"
             "  FROM found WHERE s.id = found.id AND deletable AND deleted_at IS NULL"
             "  RETURNING s.id, ARRAY[s.audio_cid, s.metadata_cid, s.image_cid] AS cids,"
-            "    ARRAY[s.audio_sha256, s.master_sha256, s.state_sha256] AS hashes"
+            "    ARRAY[s.audio_sha256, s.master_sha256, s.state_sha256, s.timeline_sha256] AS hashes"
             "), chunks AS (DELETE FROM audio_chunks USING gone WHERE song_id = gone.id"
             # The song's hash is in all three: no other song has them.
             "), unpinned AS (DELETE FROM pins USING gone WHERE cid = ANY (gone.cids) RETURNING pins.sha256"

@@ -16,6 +16,7 @@ from services.gateway.minting.use_cases import Minting
 from services.gateway.operating import Operating
 from services.gateway.sharing import Sharing
 from services.gateway.songs import Songs
+from services.gateway.timeline.timelines import Timelines
 from services.gateway.webhooks.use_cases import Webhooks
 from services.gateway.words import Words
 
@@ -32,6 +33,7 @@ class UseCases:
     words: Words
     listening: Listening
     pictures: Pictures
+    timelines: Timelines
     minting: Minting
     webhooks: Webhooks
     arranging: Arranging

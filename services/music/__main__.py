@@ -1,5 +1,6 @@
 """`python -m services.music`: the music service, configured by `MUSIC_…`."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -30,6 +31,8 @@ async def build(settings: MusicSettings, stack: AsyncExitStack, health: Health) 
     stack.push_async_callback(host.stop)
     SLOTS_BUSY.set_function(lambda: host.busy)
     trust = Trust(settings.trust_bundle_file, settings.trust_state_file, settings.trust_least_version)
+    following = asyncio.create_task(trust.follow())
+    stack.callback(following.cancel)
     servicer = MusicServicer(host, settings.slots, key, settings.pod_id, trust)
     name = pb.DESCRIPTOR.services_by_name["MusicService"].full_name
     return [GrpcService(name, lambda server: pb_grpc.add_MusicServiceServicer_to_server(servicer, server))]

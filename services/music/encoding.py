@@ -69,11 +69,13 @@ class WavEncoder:
 class FlacMaster:
     """The lossless master, in memory: about half of the PCM's size, 20 MB for the longest song."""
 
-    def __init__(self) -> None:
+    def __init__(self, disclosure: str) -> None:
+        """`disclosure`: how the song came to be. Nothing of one song alone: the same sound, the same file."""
         self._buffer = io.BytesIO()
         self._file = soundfile.SoundFile(
             self._buffer, "w", SAMPLE_RATE_HZ, CHANNELS, subtype="PCM_16", format="FLAC"
         )
+        self._file.comment = disclosure
 
     def write(self, pcm: Pcm) -> None:
         """Raises MemoryError when there is no room for more."""

@@ -107,10 +107,14 @@ class Audio:
 
 @dataclass(frozen=True)
 class Finished:
-    """Last event. `state` is opaque, tagged with the engine, and enough for that engine to go on from."""
+    """Last event. `state` is opaque, tagged with the engine, and enough for that engine to go on from.
+
+    `timeline`: a serialised acesteps.music.v1.Timeline without texts; empty where the engine knows none.
+    """
 
     state: bytes
     reading: Reading
+    timeline: bytes = b""
 
 
 Event = Started | Progress | Preview | Audio | Finished

@@ -82,6 +82,14 @@ class StateBytes:
     data: bytes
 
 
+@dataclass(frozen=True)
+class TimelineBytes:
+    """Only of an engine that knows one."""
+
+    total_bytes: int
+    data: bytes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Produced:
     """The last output: digests in lower-case hex, and how it went."""
@@ -92,9 +100,10 @@ class Produced:
     duration_s: float
     render_s: float
     reading: Reading
+    timeline_sha256: str = ""  # empty where there is none
 
 
-Output = Opened | Progress | PreviewBytes | AudioBytes | MasterBytes | StateBytes | Produced
+Output = Opened | Progress | PreviewBytes | AudioBytes | MasterBytes | StateBytes | TimelineBytes | Produced
 
 
 def produce(
@@ -121,7 +130,7 @@ def produce(
     )
     encoder = open_encoder(job.audio_format, request.samples, tags)
     preview = _Preview(request.samples, tags)
-    master, pcm_hash, samples, finished = FlacMaster(), hashlib.sha256(), 0, None
+    master, pcm_hash, samples, finished = FlacMaster(tags.disclosure), hashlib.sha256(), 0, None
     pending, limit = bytearray(encoder.opening), FIRST_CHUNK_BYTES
     for event in engine.render(request, cancelled):
         if isinstance(event, Started):  # not before: the engine has refused what it refuses
@@ -157,6 +166,8 @@ def produce(
         yield MasterBytes(len(flac), data)
     for data in _pieces(finished.state):
         yield StateBytes(len(finished.state), data)
+    for data in _pieces(finished.timeline):
+        yield TimelineBytes(len(finished.timeline), data)
     yield Progress("mastering", 1, 1)
     yield Produced(
         pcm_sha256=pcm_hash.hexdigest(),
@@ -165,6 +176,7 @@ def produce(
         duration_s=samples / SAMPLE_RATE_HZ,
         render_s=time.monotonic() - began,
         reading=finished.reading,
+        timeline_sha256=hashlib.sha256(finished.timeline).hexdigest() if finished.timeline else "",
     )
 
 

@@ -7,8 +7,10 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +43,7 @@ from services.music.production import (
     Produced,
     SourceFiles,
     StateBytes,
+    TimelineBytes,
 )
 from services.music.source import Trust, collect, discard, no_source, prove
 from services.music.spec import MAX_DURATION_S, MIN_DURATION_S, SongOrder, read_spec
@@ -177,7 +180,6 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
         )
         if order.task == TEXT_TO_MUSIC:  # what is kept of a source would count as rendered
             REAL_TIME_FACTOR.observe(produced.duration_s / max(produced.render_s, 1e-6), exemplar())
-        reading = produced.reading
         return pb.GenerateSongResponse(
             result=pb.SongResult(
                 seed=request.seed,
@@ -194,15 +196,8 @@ class MusicServicer(pb_grpc.MusicServiceServicer):
                 first_audio_s=song.first_audio_s,
                 render_s=song.elapsed_s(),
                 envelope=attest(statement, self._key),
-                reading=pb.MusicReading(
-                    genre=reading.genre,
-                    mood=reading.mood,
-                    tempo_bpm=reading.tempo_bpm,
-                    key=reading.key,
-                    instruments=reading.instruments,
-                    meter=reading.meter,
-                    language=reading.language,
-                ),
+                reading=pb.MusicReading(**asdict(produced.reading)),
+                timeline_sha256=bytes.fromhex(produced.timeline_sha256),
             )
         )
 
@@ -249,7 +244,7 @@ class _Song:
         self.media_type = ""
         self.first_audio_s = 0.0
         self._began = time.monotonic()
-        self._preview = self._master = self._state = 0
+        self._sent: Counter[type[Output]] = Counter()
 
     def elapsed_s(self) -> float:
         return time.monotonic() - self._began
@@ -273,19 +268,20 @@ class _Song:
                 self.audio += output.data
                 return [pb.GenerateSongResponse(audio=chunk)]
             case PreviewBytes():
-                blob = pb.BlobChunk(offset=self._preview, total_bytes=output.total_bytes, data=output.data)
-                self._preview += len(output.data)
-                return [pb.GenerateSongResponse(preview=blob)]
+                return [pb.GenerateSongResponse(preview=self._blob(output))]
             case MasterBytes():
-                blob = pb.BlobChunk(offset=self._master, total_bytes=output.total_bytes, data=output.data)
-                self._master += len(output.data)
-                return [pb.GenerateSongResponse(master=blob)]
+                return [pb.GenerateSongResponse(master=self._blob(output))]
             case StateBytes():
-                blob = pb.BlobChunk(offset=self._state, total_bytes=output.total_bytes, data=output.data)
-                self._state += len(output.data)
-                return [pb.GenerateSongResponse(state=blob)]
+                return [pb.GenerateSongResponse(state=self._blob(output))]
+            case TimelineBytes():
+                return [pb.GenerateSongResponse(timeline=self._blob(output))]
             case Produced():
                 return []
+
+    def _blob(self, piece: PreviewBytes | MasterBytes | StateBytes | TimelineBytes) -> pb.BlobChunk:
+        offset = self._sent[type(piece)]
+        self._sent[type(piece)] += len(piece.data)
+        return pb.BlobChunk(offset=offset, total_bytes=piece.total_bytes, data=piece.data)
 
     def _header(self, total_bytes: int) -> pb.StreamHeader:
         return pb.StreamHeader(

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 # With the new song's own 32, which is what the signer takes.
 MAX_ENVELOPES = 31
 MAX_CHUNK_BYTES = 64 * 1024
+# How late a pod that makes no edits may learn of a new bundle.
+LOOK_EVERY_S = 5.0
 # Latents of 600 s are 1.7 MB, the longest words 0.1 MB.
 MAX_STATE_BYTES = 4 * 1024**2
 # 600 s of PCM are 106 MB, and no FLAC file is much longer than what it holds.
@@ -56,6 +59,14 @@ class Trust:
         if self._store is None:
             raise FailedPrecondition("EDITS_OFF", "this pod has no trust bundle to prove a source with")
         return self._store.bundle()
+
+    async def follow(self) -> None:
+        """Takes up a new bundle also without edits, so that metrics say which one counts; until cancelled."""
+        while True:
+            if self._bundle_file is not None and self._bundle_file.exists():
+                with suppress(FailedPrecondition):
+                    self.bundle()
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 @dataclass

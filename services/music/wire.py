@@ -22,6 +22,7 @@ from services.music.production import (
     SongJob,
     SourceFiles,
     StateBytes,
+    TimelineBytes,
 )
 
 LENGTHS = struct.Struct(">II")
@@ -103,6 +104,7 @@ Message = (
     | AudioBytes
     | MasterBytes
     | StateBytes
+    | TimelineBytes
     | Produced
 )
 

@@ -7,8 +7,6 @@ PERMITS = Counter(
     "Requests for a permit, by verdict (permitted, repeated, refused) and the reason of a refusal.",
     ("verdict", "reason"),
 )
-for _verdict in ("permitted", "repeated"):  # a rate needs the zero before the first
-    PERMITS.labels(_verdict, "")
 PERMIT_SECONDS = Histogram(
     "acesteps_signer_permit_seconds",
     "From a request to its verdict, by verdict, audit included.",
@@ -21,5 +19,10 @@ SIGN_SECONDS = Histogram(
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
 )
 LEDGER_UP = Gauge("acesteps_signer_ledger_up", "1 while the ledger can be written, else 0.")
-TRUST_BUNDLE_VERSION = Gauge("acesteps_signer_trust_bundle_version", "Version of the trust bundle in use.")
 PAUSED = Gauge("acesteps_signer_paused", "1 while an operator has paused signing, else 0; a second late.")
+
+# There from the start, at 0: what Prometheus first sees at 1 is no increase to it.
+for _verdict in ("permitted", "repeated"):
+    PERMITS.labels(_verdict, "")
+for _reason in ("INTERNAL", "KEY_UNAVAILABLE", "LEDGER_UNAVAILABLE"):
+    PERMITS.labels("refused", _reason)

@@ -1,30 +1,21 @@
 """`python -m services.signer.migrate`: bring the signer's schema up to date, as the role that owns it.
 
-Reads SIGNER_OWNER_DATABASE_URL and nothing else, so that it can run before the signer, without its keys.
+Reads SIGNER_OWNER_DATABASE_URL and nothing else, so that it can run before the signer, without its keys. To
+wait for it (`--wait`), the role that runs the signer is enough.
 """
 
-import asyncio
-import os
 import sys
+from collections.abc import Sequence
 
-import asyncpg
-
-from services.common.migrations import MigrationError, migrate, why_not_open
+from services.common.migrations import run_command
 from services.signer.database import MIGRATIONS, SCHEMA
 
 
-def main() -> int:
-    dsn = os.environ.get("SIGNER_OWNER_DATABASE_URL", "")
-    if not dsn:
-        print("migrate: SIGNER_OWNER_DATABASE_URL is not set", file=sys.stderr)
-        return 2
-    try:
-        for name in asyncio.run(migrate(dsn, SCHEMA, MIGRATIONS)):
-            print(name)
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, MigrationError) as error:
-        print(f"migrate: {why_not_open(error)}", file=sys.stderr)
-        return 1
-    return 0
+def main(argv: Sequence[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    waits = any(word.startswith("--wait") for word in words)
+    setting = "SIGNER_DATABASE_URL" if waits else "SIGNER_OWNER_DATABASE_URL"
+    return run_command(__doc__, setting, SCHEMA, MIGRATIONS, words)
 
 
 if __name__ == "__main__":

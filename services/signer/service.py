@@ -169,6 +169,8 @@ async def build(settings: SignerSettings, stack: AsyncExitStack, health: Health)
             "trust_bundle_version": trust.bundle().version,
         },
     )
+    for condition in policy.CONDITIONS:  # at 0 from the start, so that the first refusal is an increase
+        metrics.PERMITS.labels("refused", condition.reason)
     servicer = SignerServicer(signer, Switch(database))
     name = pb.DESCRIPTOR.services_by_name["SignerService"].full_name
     return [
@@ -184,7 +186,7 @@ async def _watch(database: Database, trust: TrustStore, health: Health) -> None:
     """Ready while the ledger can be written. Takes up, and logs, a new trust bundle also without calls."""
     up: bool | None = None
     while True:
-        metrics.TRUST_BUNDLE_VERSION.set(trust.bundle().version)
+        trust.bundle()
         try:
             metrics.PAUSED.set(await database.check())
             now_up = True

@@ -48,7 +48,17 @@ async def test_every_call_that_there_is_can_be_made_and_has_a_deadline_and_the_k
 async def _call_everything(client: Any) -> None:
     for name in ("get", "cancel", "retry", "delete", "share", "unshare", "family", "save", "mint_order"):
         await getattr(client, name)("id")
-    for name in ("sign_url", "peaks", "spectrogram", "shared", "get_batch", "cancel_batch", "review"):
+    for name in (
+        "sign_url",
+        "peaks",
+        "spectrogram",
+        "timeline",
+        "timeline_file",
+        "shared",
+        "get_batch",
+        "cancel_batch",
+        "review",
+    ):
         await getattr(client, name)("id")
     await client.update("id", title="new")
     await client.capabilities()

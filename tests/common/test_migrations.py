@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.common.migrations import MigrationError, migrate
+from services.common.migrations import MigrationError, migrate, run_command
 
 
 @pytest.fixture
@@ -51,3 +51,32 @@ async def test_a_number_used_twice_is_refused(database: Any, folder: Path) -> No
     (folder / "0002_again.sql").write_text("SELECT 1;")
     with pytest.raises(MigrationError, match="twice"):
         await migrate(database.gateway_dsn, "gateway", folder)
+
+
+async def test_who_waits_goes_on_once_another_has_migrated(
+    database: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", database.gateway_dsn)
+
+    def command(*argv: str) -> int:
+        return run_command("", "GATEWAY_DATABASE_URL", "gateway", folder, argv)
+
+    assert await asyncio.to_thread(command, "--wait", "0") == 1
+    assert "0001_songs.sql is not applied" in capsys.readouterr().err
+    waiting = asyncio.create_task(asyncio.to_thread(command, "--wait", "60"))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    assert await asyncio.to_thread(command) == 0
+    assert capsys.readouterr().out == "0001_songs.sql\n0002_titles.sql\n"
+    assert await waiting == 0
+
+
+async def test_who_waits_for_a_server_that_is_away_says_so_and_gives_up_in_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    status = await asyncio.to_thread(
+        run_command, "", "GATEWAY_DATABASE_URL", "gateway", folder, ["--wait", "1.5"]
+    )
+    assert status == 1
+    assert "waiting: " in capsys.readouterr().err

@@ -1,12 +1,13 @@
 """Settings stop a start with one clear line, or are what the environment says."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import ServiceSettings, load_settings
+from services.common.settings import Names, ServiceSettings, load_settings, read_setting
 
 
 class ProbeSettings(ServiceSettings):
@@ -60,3 +61,46 @@ def test_help_lists_every_setting_with_its_default(capsys: pytest.CaptureFixture
     assert caught.value.code == 0
     assert all(f"PROBE_{name}".upper() in shown for name in ProbeSettings.model_fields)
     assert "(default: 1)" in shown
+
+
+class SecretiveSettings(ProbeSettings):
+    keys: Names = ()
+
+
+def test_a_secret_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "probe_keys").write_text("one, two\n")
+    (tmp_path / "probe_slots").write_text("3")
+    (tmp_path / "tls.key").write_text("not a setting")
+    monkeypatch.setenv("ACESTEPS_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("PROBE_SLOTS", "4")
+    settings = load_settings(SecretiveSettings, [])
+    assert settings.keys == ("one", "two")
+    assert settings.slots == 4, "the variable wins"
+
+
+def test_a_misspelt_secret_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "probe_kesy").write_text("one")
+    monkeypatch.setenv("ACESTEPS_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SystemExit):
+        load_settings(SecretiveSettings, [])
+    assert "unknown setting probe_kesy" in capsys.readouterr().err
+    monkeypatch.setenv("ACESTEPS_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SystemExit):
+        load_settings(SecretiveSettings, [])
+    assert "ACESTEPS_SECRETS_DIR" in capsys.readouterr().err
+
+
+def test_a_command_reads_its_one_setting_from_the_environment_or_the_mounted_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "probe_slots").write_text("from a file\n")
+    (tmp_path / "probe_slots").symlink_to("..data/probe_slots")  # as Kubernetes mounts it
+    assert read_setting("PROBE_SLOTS") == ""
+    monkeypatch.setenv("ACESTEPS_SECRETS_DIR", str(tmp_path))
+    assert read_setting("PROBE_SLOTS") == "from a file"
+    assert read_setting("PROBE_OTHER") == ""
+    monkeypatch.setenv("PROBE_SLOTS", "from the environment")
+    assert read_setting("PROBE_SLOTS") == "from the environment"

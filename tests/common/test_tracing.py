@@ -1,6 +1,7 @@
 """What is sampled, and how calls are seen from the side that makes them."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -46,6 +47,8 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Spans:
 def test_the_environment_says_what_is_sampled(
     environment: dict[str, str], sampled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     provider = tracing.provider_of("gateway")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.common.provenance import AttestationKey, version_digest
 from services.common.trust import TrustBundle, TrustStore
@@ -47,6 +48,25 @@ def test_a_start_without_its_state_file_takes_what_it_finds_but_not_below_the_le
     state.unlink()
     with pytest.raises(ValueError, match="version 3 is below 4"):
         TrustStore(path, state, least_version=4)
+
+
+def test_metrics_tell_the_bundle_in_use_and_the_one_that_is_refused(path: Path, state: Path) -> None:
+    def told() -> tuple[float | None, float | None]:
+        names = "acesteps_trust_bundle_version", "acesteps_trust_bundle_found_version"
+        return REGISTRY.get_sample_value(names[0]), REGISTRY.get_sample_value(names[1])
+
+    store = TrustStore(path, state)
+    assert told() == (3, 3)
+    TrustBundle(version=2, keys=()).save(path)
+    for _ in range(2):  # as long as it is there
+        store.bundle()
+        assert told() == (3, 2)
+    path.write_text("{}")
+    store.bundle()
+    assert told() == (3, 0)
+    TrustBundle(version=4, keys=()).save(path)
+    store.bundle()
+    assert told() == (4, 4)
 
 
 def test_another_bundle_of_the_same_version_is_refused_but_spaces_do_not_count(

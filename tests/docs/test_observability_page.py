@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import REGISTRY
@@ -18,20 +19,23 @@ def modules_with_metrics() -> list[str]:
     """By what they import: loading every module would load the models' frameworks."""
     found = []
     for path in sorted((ROOT / "services").rglob("*.py")):
-        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        if "prometheus_client" not in (text := path.read_text()):
+            continue
+        imports = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
         names = {n.name for node in imports if node.module == "prometheus_client" for n in node.names}
         if names & {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}:
             found.append(".".join(path.relative_to(ROOT).with_suffix("").parts))
     return found
 
 
+@cache
 def registered() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Type and labels, by name."""
     for module in modules_with_metrics():
         importlib.import_module(module)
     metrics = [m for m in REGISTRY._collector_to_names if isinstance(m, MetricWrapperBase)]
     return {
-        m._name + ("_total" if m._type == "counter" else ""): (m._type, tuple(m._labelnames))
+        m._name + ("_total" if m._type == "counter" else ""): (str(m._type), tuple(m._labelnames))
         for m in metrics
         if m._name.startswith("acesteps_")
     }

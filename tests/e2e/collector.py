@@ -50,6 +50,11 @@ class Trace:
         self.spans = spans
         self._by_id = {span.span_id: span for span in spans}
 
+    @property
+    def missing(self) -> int:
+        """Parents that are not here: yet to come, dead, or of a caller who sends none."""
+        return len({span.parent_id for span in self.spans} - {"", *self._by_id})
+
     def named(self, name: str, service: str = "") -> list[Span]:
         found = [s for s in self.spans if s.name == name and s.service.endswith(service)]
         return sorted(found, key=lambda span: span.start_s)

@@ -32,12 +32,15 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory, collector: Collector, metrics_ports: Mapping[str, int]
 ) -> Iterator[Stack]:
     ports = {f"{name.upper()}_METRICS_PORT": str(port) for name, port in metrics_ports.items()}
-    with pytest.MonkeyPatch.context() as environment:
+    mesh = Stack(tmp_path_factory.mktemp("mesh"), http_port=0, grpc_port=0, overrides=OVERRIDES | ports)
+    with pytest.MonkeyPatch.context() as environment:  # which services are given at their start
         for name, value in collector.environment.items():
             environment.setenv(name, value)
-        folder = tmp_path_factory.mktemp("mesh")
-        with Stack(folder, http_port=0, grpc_port=0, overrides=OVERRIDES | ports) as mesh:
-            yield mesh
+        mesh.start()
+    try:
+        yield mesh
+    finally:
+        mesh.stop()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import asyncio
 import json
 import secrets
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from acesteps import AsyncClient
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.stack import Stack
-from tests.e2e.collector import Collector
+from tests.e2e.collector import Collector, Trace
 
 CREATOR = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 LYRICS_RPC = "acesteps.lyrics.v1.LyricsService/GenerateLyrics"
@@ -51,8 +51,9 @@ async def ended(http: httpx.AsyncClient, song_id: str) -> Mapping[str, Any]:
     return song
 
 
-def has(*names: str) -> Any:
-    return lambda trace: set(names) <= {span.name for span in trace.spans}
+def has(*names: str, missing: int = 1) -> Callable[[Trace], bool]:
+    """These spans and all parents but so many: the caller's, who sends none."""
+    return lambda trace: set(names) <= {span.name for span in trace.spans} and trace.missing <= missing
 
 
 def moment(text: str) -> float:
@@ -102,7 +103,7 @@ async def test_a_song_is_one_trace_across_the_services(
     assert saved.status_code == 200, saved.text
     save = "POST /v1/songs/{song_id}:save"
     of_save = saved.headers["traceresponse"].split("-")[1]
-    trace = await asyncio.to_thread(collector.trace, of_save, has(save, "sign"))
+    trace = await asyncio.to_thread(collector.trace, of_save, has(save, "sign", missing=0))
     assert trace.one(save).links == [trace_id]
     assert trace.path(trace.one("sign", "signer")) == [save, SIGNER_RPC, SIGNER_RPC, "sign"]
 
@@ -145,7 +146,7 @@ async def test_a_killed_attempt_and_its_successor_are_one_trace(
     song = await artist.finish(song_id)
     assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
 
-    trace = await asyncio.to_thread(collector.trace, trace_id, has("attempt", "attempt reaped"))
+    trace = await asyncio.to_thread(collector.trace, trace_id, has("attempt", "attempt reaped", missing=4))
     dead, alive = trace.one("attempt reaped"), trace.one("attempt")
     assert (dead.attributes["acesteps.attempt"], dead.error) == (1, "LEASE_EXPIRED")
     assert (alive.attributes["acesteps.attempt"], alive.attributes["acesteps.outcome"]) == (2, "succeeded")
@@ -179,7 +180,11 @@ async def test_latencies_lead_to_traces_for_those_who_read_openmetrics(
     http: httpx.AsyncClient, collector: Collector, metrics_ports: Mapping[str, int]
 ) -> None:
     trace_id, headers = new_trace()
-    await ended(http, (await created(http, headers, prompt="calm piano")).json()["song"]["id"])
+    asked = {"prompt": "calm piano", "creator_address": CREATOR}
+    song_id = (await created(http, headers, **asked)).json()["song"]["id"]
+    await ended(http, song_id)
+    saved = await http.post(f"/v1/songs/{song_id}:save", json={}, headers=headers)
+    assert saved.status_code == 200, saved.text
     await asyncio.to_thread(collector.trace, trace_id, has("attempt"))
     for service, metric in (
         ("gateway", "acesteps_gateway_http_request_seconds"),
@@ -187,6 +192,8 @@ async def test_latencies_lead_to_traces_for_those_who_read_openmetrics(
         ("gateway", "acesteps_gateway_song_seconds"),
         ("music", "acesteps_music_first_audio_seconds"),
         ("lyrics", "acesteps_lyrics_writing_seconds"),
+        ("signer", "acesteps_signer_permit_seconds"),
+        ("signer", "acesteps_grpc_handling_seconds"),
     ):
         lines = scraped(metrics_ports[service], "application/openmetrics-text; version=1.0.0")
         assert any(

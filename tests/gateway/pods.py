@@ -120,6 +120,9 @@ class MusicPod(MusicServiceServicer):
         # What came behind the spec of every edit.
         self.sources: list[Source] = []
         self.key: AttestationKey = POD.key
+        self.engine = "sketch"
+        # Serialised, of the songs to come; empty: the engine knows none.
+        self.timeline = b""
         # True: as pods of earlier versions.
         self.silent_about_sources = False
 
@@ -136,6 +139,7 @@ class MusicPod(MusicServiceServicer):
         self.specs.clear()
         self.sources.clear()
         self.silent_about_sources = False
+        self.engine, self.timeline = "sketch", b""
 
     async def GenerateSong(
         self, request_iterator: AsyncIterator[music_pb.GenerateSongRequest], context: Any
@@ -167,7 +171,7 @@ class MusicPod(MusicServiceServicer):
         song = rendered(spec.song_id, spec.seed, spec.duration_s)
         yield music_pb.GenerateSongResponse(
             header=music_pb.StreamHeader(
-                media_type="audio/mpeg", total_bytes=len(song.audio), seed=spec.seed, engine="sketch"
+                media_type="audio/mpeg", total_bytes=len(song.audio), seed=spec.seed, engine=self.engine
             )
         )
         offsets = range(0, len(song.audio), PIECE)
@@ -183,6 +187,8 @@ class MusicPod(MusicServiceServicer):
             yield music_pb.GenerateSongResponse(master=part)
         for part in pieces(song.state):
             yield music_pb.GenerateSongResponse(state=part)
+        for part in pieces(self.timeline):
+            yield music_pb.GenerateSongResponse(timeline=part)
         result = self._result(spec, source, song)
         result.MergeFrom(music_pb.SongResult(**script.lie))
         yield music_pb.GenerateSongResponse(result=result)
@@ -211,7 +217,7 @@ class MusicPod(MusicServiceServicer):
             audio_cid=unixfs_cid(song.audio),
             task=spec.WhichOneof("edit") or "text2music",
             source_audio_sha256=statement_of(source.envelopes[0]).audio_sha256 if source.envelopes else None,
-            engine="sketch",
+            engine=self.engine,
             engine_version="1",
             weights_digest=WEIGHTS,
             request_digest="ab" * 32,
@@ -232,9 +238,10 @@ class MusicPod(MusicServiceServicer):
             audio_bytes=len(song.audio),
             master_sha256=hashlib.sha256(song.master).digest(),
             duration_s=spec.duration_s,
-            engine="sketch",
+            engine=self.engine,
             engine_version="1",
             weights_digest=WEIGHTS,
+            timeline_sha256=hashlib.sha256(self.timeline).digest() if self.timeline else b"",
             envelope=attest(statement, self.key),
             reading=music_pb.MusicReading(
                 genre="jazz hop", mood="calm", tempo_bpm=84, key="A minor", instruments=["piano", "drums"]

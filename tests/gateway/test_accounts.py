@@ -28,6 +28,7 @@ STRANGE = "00000000-0000-4000-8000-000000000000"
 # What needs no account.
 PUBLIC = {"/ipfs/{cid}", "/healthz", "/readyz", "/v1/auth/nonce", "/v1/auth/sign-in"}
 PUBLIC |= {"/v1/shared/{share_token}", "/v1/shared/{share_token}/audio", "/v1/capabilities"}
+PUBLIC |= {"/v1/shared/{share_token}/timeline"}
 PUBLIC_CALLS = {"CreateNonce", "SignIn", "GetSharedSong", "GetCapabilities"}
 SERVICERS = {
     "GatewayService": GatewayServicer, "OperatorService": OperatorServicer, "AccountService": AccountServicer,

@@ -48,7 +48,9 @@ async def test_our_own_quarrels_with_a_pod_are_retried(shared_pods: Mesh, shared
     assert (song.state, song.attempt) == (pb.SONG_STATE_SUCCEEDED, 2)
 
 
-@pytest.mark.parametrize("part", ["audio_sha256", "master_sha256", "state_sha256", "audio_cid"])
+@pytest.mark.parametrize(
+    "part", ["audio_sha256", "master_sha256", "state_sha256", "timeline_sha256", "audio_cid"]
+)
 async def test_a_song_that_is_not_what_its_result_says_is_not_taken(
     shared_pods: Mesh, shared: Gateway, part: str
 ) -> None:

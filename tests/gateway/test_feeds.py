@@ -27,11 +27,10 @@ from services.gateway.audio.download import Files
 from services.gateway.audio.feed import Feeds
 from services.gateway.audio.relay import Audio, Relay
 from services.gateway.audio.workbench import Workbench
-from services.gateway.database import SCHEMA, open_database
+from services.gateway.database import MIGRATIONS, SCHEMA, open_database
 from services.gateway.models import Chunk, NewSong, Progress, Song
 from services.gateway.notices import Notices
 from services.gateway.objects import Objects
-from services.gateway.resources import MIGRATIONS
 from services.gateway.store import Store
 from services.gateway.work.queue import Queue
 from tests.gateway.mesh import eventually

@@ -19,9 +19,8 @@ import pytest
 from deploy.local.postgres import Database as Server
 from services.common.errors import Unavailable
 from services.common.migrations import migrate
-from services.gateway.database import SCHEMA, Database, open_database
+from services.gateway.database import MIGRATIONS, SCHEMA, Database, open_database
 from services.gateway.objects import REQUEST_BYTES, ObjectMissing, Objects
-from services.gateway.resources import MIGRATIONS
 from tests.gateway.mesh import Mesh, made, problem_of
 from tests.gateway.object_writer import OBJECT_BYTES
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import mido
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ from deploy.local.services import describe_engine, service_command
 from services.common.trust import TrustBundle, verify
 from services.gateway.database import open_database
 from tests.gateway.mesh import CALL_S, CREATOR, NOBODY, Gateway, gateway
+from tests.gateway.timelines import read_lrc
 from tests.signer.attested import POD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -121,6 +123,37 @@ async def test_own_words_are_sung(real: Gateway) -> None:
     assert song.state == pb.SONG_STATE_SUCCEEDED, song.failure
     lines = [line.text for section in song.lyrics.sections for line in section.lines]
     assert lines == words.splitlines()[1:]
+
+
+async def test_a_sung_song_has_a_timeline_on_both_faces(real: Gateway) -> None:
+    words = "[verse]\nrain on the roof, rain on the pane\nI hum along and it rains again\n"
+    song = await real.ended((await real.create(instrumental=False, lyrics=words, duration_s=15.0)).id)
+    lines = words.splitlines()[1:]
+    url = f"/v1/songs/{song.id}/timeline"
+    told = (await real.http.get(url)).json()
+    assert [line["text"] for line in told["lines"]] == lines
+    assert ["".join(part["text"] for part in line["syllables"]) for line in told["lines"]] == lines
+    assert (told["sections"][0]["start_s"], told["sections"][-1]["end_s"]) == (0.0, 15.0)
+    assert told["tempo_bpm"] == pytest.approx(song.music.tempo_bpm, abs=0.001)
+    over_grpc = await real.grpc.GetTimeline(pb.GetTimelineRequest(song_id=song.id), timeout=CALL_S)
+    assert [line.start_s for line in over_grpc.timeline.lines] == [line["start_s"] for line in told["lines"]]
+    lrc = read_lrc((await real.http.get(url, params={"format": "lrc"})).content)
+    assert lrc.lines == [(round(line["start_s"], 2), line["text"]) for line in told["lines"]]
+    assert "procedural, not AI" in lrc.tags["by"]
+    midi = mido.MidiFile(
+        file=io.BytesIO((await real.http.get(url, params={"format": "midi"})).content), charset="utf-8"
+    )
+    assert midi.length == pytest.approx(15.0, abs=0.01)
+    (voice,) = [track for track in midi.tracks if track.name == "Voice"]
+    sung = "".join(message.text for message in voice if message.type == "lyrics")
+    assert sung.split("\r") == [*lines, ""]
+    notes = sum(message.type == "note_on" for message in voice)
+    assert notes == sum(len(line["syllables"]) for line in told["lines"])
+
+
+async def test_capabilities_say_that_the_engine_is_no_ai(real: Gateway) -> None:
+    told = await real.grpc.GetCapabilities(pb.GetCapabilitiesRequest(), timeout=CALL_S)
+    assert [(engine.name, engine.ai) for engine in told.engines] == [("sketch", False)]
 
 
 async def test_what_the_engine_does_not_do_fails_the_song_at_once(

@@ -69,6 +69,7 @@ async def test_metadata_has_what_marketplaces_read_and_the_signer_checks(gateway
         "Seed": 7,
         "Engine": "sketch (procedural, not AI)",
     }
+    assert "made procedurally, without AI," in document["description"]
     assert document["lyrics"] == "[verse]\n" + "\n".join(LINES)
     assert document["provenance"]["payloadType"] == "application/vnd.in-toto+json"
     assert document["prompt"] == song.prompt

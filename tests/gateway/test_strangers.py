@@ -112,7 +112,7 @@ async def test_no_route_shows_or_changes_anothers_song(
 
 READS = {
     "ReviewPrompt", "GetSong", "ListSongs", "WatchSong", "StreamAudio", "GetFamily", "GetBatch", "WatchBatch",
-    "ReviewLyrics", "SignAudioUrl", "GetPeaks", "GetSpectrogram", "GetCapabilities",
+    "ReviewLyrics", "SignAudioUrl", "GetPeaks", "GetSpectrogram", "GetTimeline", "GetCapabilities",
 }  # fmt: skip
 MINTS = {"SaveSong", "GetMint"}
 PUBLIC = {"GetSharedSong", "GetCapabilities"}

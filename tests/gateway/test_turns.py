@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from deploy.local.postgres import Database as Server
 from services.common.migrations import migrate
-from services.gateway.database import SCHEMA, open_database
+from services.gateway.database import MIGRATIONS, SCHEMA, open_database
 from services.gateway.models import NewSong, Song
-from services.gateway.resources import MIGRATIONS
 from services.gateway.store import Store
 from services.gateway.tiers import Tier, Tiers
 from services.gateway.work.queue import Limits, Queue

@@ -11,9 +11,8 @@ from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database
 from services.common.migrations import migrate
 from services.gateway.accounts import DEVELOPMENT_ACCOUNT
-from services.gateway.database import SCHEMA, open_database
+from services.gateway.database import MIGRATIONS, SCHEMA, open_database
 from services.gateway.models import State
-from services.gateway.resources import MIGRATIONS
 from services.gateway.store import Store
 from tests.gateway.mesh import CALL_S, Mesh, eventually
 

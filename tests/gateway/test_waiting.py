@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from deploy.local.postgres import Database as Server
 from services.common.migrations import migrate
-from services.gateway.database import SCHEMA, Database, open_database
+from services.gateway.database import MIGRATIONS, SCHEMA, Database, open_database
 from services.gateway.models import NewSong, Song
-from services.gateway.resources import MIGRATIONS
 from services.gateway.store import Store
 from services.gateway.tiers import Tier, Tiers
 from services.gateway.waiting import WaitingRoom

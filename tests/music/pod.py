@@ -36,6 +36,7 @@ class Heard:
     audio: bytearray = field(default_factory=bytearray)
     master: bytearray = field(default_factory=bytearray)
     state: bytearray = field(default_factory=bytearray)
+    timeline: bytearray = field(default_factory=bytearray)
     preview: bytearray = field(default_factory=bytearray)
     chunk_sizes: list[int] = field(default_factory=list)
     progress: list[pb.RenderProgress] = field(default_factory=list)
@@ -55,10 +56,11 @@ class Heard:
                 assert response.audio.offset == len(self.audio)
                 self.audio += response.audio.data
                 self.chunk_sizes.append(len(response.audio.data))
-            case "master" | "state" | "preview":
+            case "master" | "state" | "timeline" | "preview":
                 chunk, blob = {
                     "master": (response.master, self.master),
                     "state": (response.state, self.state),
+                    "timeline": (response.timeline, self.timeline),
                     "preview": (response.preview, self.preview),
                 }[kind]
                 assert chunk.offset == len(blob)

@@ -40,7 +40,7 @@ def test_an_mp3_of_any_length_is_gapless_and_as_long_as_announced(samples: int, 
 @given(samples=st.integers(1, 60_000), block=st.integers(1_000, 50_000))
 def test_a_wav_and_a_flac_of_any_length_hold_the_samples(samples: int, block: int) -> None:
     pcm = noise(samples)
-    encoder, master = open_encoder("wav", samples, TAGS), FlacMaster()
+    encoder, master = open_encoder("wav", samples, TAGS), FlacMaster(TAGS.disclosure)
     wav = whole(encoder, pcm, block)
     for at in range(0, samples, block):
         master.write(pcm[at : at + block])

@@ -13,6 +13,7 @@ from services.music.production import (
     Produced,
     SongJob,
     SourceFiles,
+    TimelineBytes,
 )
 from services.music.sampling import Sampling
 from services.music.wire import LENGTHS, Cancel, Failed, Message, Ready, Refused, Render, decode, encode
@@ -34,6 +35,7 @@ DONE = Produced(
     duration_s=7.25,
     render_s=0.5,
     reading=Reading("house", "calm", 124.0, "A minor", ("piano",)),
+    timeline_sha256="3" * 64,
 )
 
 
@@ -54,6 +56,7 @@ DONE = Produced(
         PreviewBytes(6, b"ID3"),
         AudioBytes(b"\x00\xff raw"),
         MasterBytes(4, b"flac"),
+        TimelineBytes(9, b"\x09line"),
         DONE,
     ],
 )

@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,7 +27,7 @@ if "services.music.engine_process" in sys.orig_argv:
 
 
 @pytest.fixture(scope="module")
-def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+def gpu_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     folder = tmp_path_factory.mktemp("device")
     (folder / "sitecustomize.py").write_text(STAND_IN)
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
@@ -47,27 +46,26 @@ def soon(check: Callable[[], bool], within_s: float = 5.0) -> None:
         time.sleep(0.05)
 
 
-def test_an_idle_engine_has_told_once(pod: Pod) -> None:
-    soon(lambda: memory(pod, "allocated") == 1)
-    assert (memory(pod, "reserved"), memory(pod, "total")) == (1 << 30, 80 << 30)
+def test_an_idle_engine_has_told_once(gpu_pod: Pod) -> None:
+    soon(lambda: memory(gpu_pod, "allocated") == 1)
+    assert (memory(gpu_pod, "reserved"), memory(gpu_pod, "total")) == (1 << 30, 80 << 30)
 
 
-async def test_memory_is_told_at_every_step_and_at_the_end_of_a_song(pod: Pod) -> None:
-    heard = await pod.song(spec())
+async def test_memory_is_told_at_every_step_and_at_the_end_of_a_song(gpu_pod: Pod) -> None:
+    heard = await gpu_pod.song(spec())
     # Besides those of the service's own, which the engine does not send from a step.
     assert len(heard.progress) > 5
-    soon(lambda: memory(pod, "allocated") == 1 + len(heard.progress) + 1)
+    soon(lambda: memory(gpu_pod, "allocated") == 1 + len(heard.progress) + 1)
 
 
-def test_with_the_engine_its_memory_is_gone_until_the_next_one_tells(pod: Pod) -> None:
-    os.kill(pod.engine_pid, signal.SIGKILL)
-    pod.wait_ready(False)
+def test_with_the_engine_its_memory_is_gone_until_the_next_one_tells(gpu_pod: Pod) -> None:
+    os.kill(gpu_pod.engine_pid, signal.SIGKILL)
+    gpu_pod.wait_ready(False)
+    assert memory(gpu_pod, "total") == 0
+    gpu_pod.wait_ready()
+    soon(lambda: memory(gpu_pod, "allocated") == 1)
+
+
+def test_without_an_accelerator_nothing_is_told(pod: Pod) -> None:
+    assert pod.metric("process_start_time_seconds") > 0
     assert memory(pod, "total") == 0
-    pod.wait_ready()
-    soon(lambda: memory(pod, "allocated") == 1)
-
-
-def test_without_an_accelerator_nothing_is_told(tmp_path: Path) -> None:
-    with Pod(tmp_path / "pod").running() as plain:
-        assert memory(plain, "total") == 0
-        assert plain.metric("acesteps_music_slots_busy") == 0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from acesteps.music.v1 import music_service_pb2 as pb
 from services.common.errors import InvalidField
 from services.music.edit import Edit, Extend, LyricEdit, Repaint, Source, Variation
 from services.music.engine import (
@@ -44,6 +45,7 @@ class Made:
     request: RenderRequest
     pcm: Pcm
     state: bytes
+    timeline: pb.Timeline
     progress: list[Progress]
 
     @property
@@ -61,7 +63,8 @@ def make(request: RenderRequest) -> Made:
     pcm = np.concatenate([event.pcm for event in events if isinstance(event, Audio)])
     progress = [e for e in events if isinstance(e, Progress) and e.stage == "rendering"]
     assert [e.step for e in progress] == list(range(progress[0].steps + 1))
-    return Made(request, pcm, events[-1].state, progress)
+    timeline = pb.Timeline.FromString(events[-1].timeline)
+    return Made(request, pcm, events[-1].state, timeline, progress)
 
 
 def order(source: Made, edit: Edit, /, **changes: object) -> RenderRequest:
@@ -334,6 +337,27 @@ def test_what_is_kept_is_heard_at_once_and_cancelling_stops_in_the_middle(song: 
         listen()
     assert heard_by_step[:2] == [0, 6 * RATE]  # all that comes before the interval, with the first bar
     assert sum(blocks) < 12 * RATE
+
+
+def test_the_timeline_of_an_extended_song_is_that_of_all_its_parts(song: Made, longer: Made) -> None:
+    first, all_of_it = song.timeline, longer.timeline
+    assert all_of_it.duration_s == pytest.approx(33.5)
+    ends = [0.0, *(section.end_s for section in all_of_it.sections)]
+    assert [section.start_s for section in all_of_it.sections] == pytest.approx(ends[:-1])
+    assert ends[-1] == pytest.approx(33.5)
+    assert [(line.section, line.line) for line in all_of_it.lines] == [
+        (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1),
+    ]  # fmt: skip
+    for old, new in zip(first.lines, all_of_it.lines[:4], strict=True):
+        assert new.start_s == pytest.approx(old.start_s + 4.0)
+    assert all_of_it.lines[4].start_s > 24.0
+    assert sum(len(t.notes) for t in all_of_it.tracks) > sum(len(t.notes) for t in first.tracks)
+
+
+def test_a_line_whose_words_are_no_longer_asked_for_is_not_in_the_timeline(song: Made) -> None:
+    kept = edited(song, Extend(0.0, 6.0), lyrics=(replace(VERSE, lines=("Other words",)),))
+    assert len(_sung(kept)) == 4  # they are heard
+    assert list(kept.timeline.lines) == []
 
 
 def altered(state: bytes, **changes: object) -> bytes:

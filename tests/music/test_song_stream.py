@@ -37,7 +37,7 @@ def pcm_of(song: Heard) -> NDArray[np.int16]:
 
 async def test_messages_come_in_the_order_that_the_contract_gives(song: Heard) -> None:
     order = [kind for kind in song.kinds if kind not in ("progress", "audio")]
-    assert order == ["header", "master", "state", "result"]
+    assert order == ["header", "master", "state", "timeline", "result"]
     assert song.kinds.index("audio") < song.kinds.index("master")
     assert "audio" not in song.kinds[song.kinds.index("master") :]
 

@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 from typing import Any
 
-from mutagen import id3, mp3, wave
+from mutagen import flac, id3, mp3, wave
 
 from acesteps.music.v1 import music_service_pb2 as pb
 from services.music.id3 import SongTags, id3_tag
@@ -14,6 +14,7 @@ from tests.music.pod import Heard, Pod, spec
 ID3: Any = id3.ID3
 MP3: Any = mp3.MP3
 WAVE: Any = wave.WAVE
+FLAC: Any = flac.FLAC
 
 
 async def test_tags_name_song_title_engine_and_seed(song: Heard) -> None:
@@ -63,6 +64,13 @@ async def test_an_independent_reader_agrees_on_length_and_bit_rate(song: Heard) 
     assert abs(info.length - 12.0) < 0.1
     assert (info.bitrate, info.sample_rate, info.channels) == (320_000, 44_100, 2)
     assert info.encoder_info.startswith("LAME 3.100")
+
+
+async def test_the_master_says_how_the_song_came_to_be_and_nothing_else(song: Heard) -> None:
+    comments = FLAC(io.BytesIO(song.master)).tags
+    assert [(name.lower(), text) for name, text in comments] == [
+        ("comment", "This song was made by a procedural engine (sketch), not by AI.")
+    ]
 
 
 async def test_a_wav_file_carries_the_same_tags(pod: Pod) -> None:

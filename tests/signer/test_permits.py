@@ -216,7 +216,7 @@ async def test_verdicts_are_counted_and_the_log_names_hashes_only(signer: Client
         'acesteps_signer_permit_seconds_count{verdict="permitted"}',
         "acesteps_signer_ledger_up 1.0",
         "acesteps_signer_paused 0.0",
-        "acesteps_signer_trust_bundle_version",
+        "acesteps_trust_bundle_version",
     ):
         assert line in metrics
     log = served.process.log.read_text()

@@ -118,12 +118,12 @@ def test_the_sql_on_the_page_is_all_that_the_migrations_need(
     postgres.execute("".join(line for line in sql.splitlines(True) if "CREATE ROLE" not in line), empty)
     owner = postgres.dsn("acesteps_signer_owner", empty)
     monkeypatch.setenv("SIGNER_OWNER_DATABASE_URL", owner)
-    assert migrate.main() == 0
+    assert migrate.main([]) == 0
     assert capsys.readouterr().out == "0001_permits.sql\n0002_policy.sql\n0003_permits_in_audit.sql\n"
-    assert migrate.main() == 0
+    assert migrate.main([]) == 0
     assert capsys.readouterr().out == ""
     monkeypatch.setenv("SIGNER_OWNER_DATABASE_URL", postgres.dsn("acesteps_signer", empty))
-    assert migrate.main() == 1
+    assert migrate.main([]) == 1
     assert "permission denied" in capsys.readouterr().err
     assert postgres.execute("SELECT count(*) FROM signer.permits", empty) == "0\n"
 

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Self
 
 import rfc8785
+from prometheus_client import Gauge
 
 from services.common.provenance import strict_json
 from services.common.trust.bundle import TrustBundle, write_atomically
 
 _log = logging.getLogger(__name__)
+
+VERSION = Gauge("acesteps_trust_bundle_version", "Version of the trust bundle in use; 0 while there is none.")
+FOUND = Gauge(
+    "acesteps_trust_bundle_found_version",
+    "Version that the trust bundle's file says, also when it is refused; 0 when the file is no bundle.",
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ class TrustStore:
         else:
             self._kept.check(self._seen)
         self._keep()
+        for gauge in (VERSION, FOUND):
+            gauge.set(self._seen.version)
 
     def bundle(self) -> TrustBundle:
         """The newest good bundle. A bad or rolled-back file is logged, and the last good one stays."""
@@ -101,9 +110,12 @@ class TrustStore:
             return
         data = self._path.read_bytes()  # where this fails it is tried again
         self._stamp = stamp
+        FOUND.set(0)
         bundle, found = _read(data)
+        FOUND.set(found.version)
         self._seen.check(found)
         self._bundle, self._seen = bundle, found
+        VERSION.set(found.version)
         _log.info("trust bundle reloaded", extra={"version": bundle.version})
 
     def _keep(self) -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from services.common.errors import FailedPrecondition, Internal
-from services.gateway.audio.master import STREAMINFO_BYTES, Read, frames_of, opened
-from services.gateway.audio.wav import read_wav, wav_bytes, wav_sha256
+from services.gateway.audio.master import FRAME_BYTES, STREAMINFO_BYTES, Read, frames_of, opened
+from services.gateway.audio.wav import read_wav, wav_header, wav_sha256
 from services.gateway.audio.workbench import Workbench
+from services.gateway.disclosure import sentence
 from services.gateway.models import AudioFormat, Song, State
 from services.gateway.objects import Objects, key_of
 
@@ -83,14 +84,15 @@ class Files:
     async def _wav(self, song: Song, master_sha256: bytes, read_master: Read) -> Download:
         head = b"".join([piece async for piece in read_master(0, min(STREAMINFO_BYTES, song.master_bytes))])
         frames = frames_of(head)
+        header = wav_header(frames, sentence(song.engine))
 
         async def digest() -> bytes:
             async with opened(read_master, song.master_bytes) as sound:
-                return await asyncio.to_thread(wav_sha256, sound)
+                return await asyncio.to_thread(wav_sha256, sound, header)
 
         def read(start: int, end: int) -> AsyncIterator[bytes]:
-            return read_wav(read_master, song.master_bytes, frames, start, end)
+            return read_wav(read_master, song.master_bytes, header, start, end)
 
         # The file is stored nowhere, so its hash is worked out when it is first asked for.
         etag = (await self._workbench.get((master_sha256, "wav", ()), digest)).hex()
-        return Download(AudioFormat.WAV.media_type, etag, wav_bytes(frames), read)
+        return Download(AudioFormat.WAV.media_type, etag, len(header) + frames * FRAME_BYTES, read)

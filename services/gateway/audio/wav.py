@@ -13,42 +13,41 @@ import soundfile
 from services.common.errors import Internal
 from services.gateway.audio.master import CHANNELS, FRAME_BYTES, SAMPLE_RATE_HZ, Read, opened
 
-HEADER_BYTES = 44
 BLOCK_FRAMES = 16_384  # 64 KiB
 
 
-def wav_bytes(frames: int) -> int:
-    """Length of the WAV file."""
-    return HEADER_BYTES + frames * FRAME_BYTES
-
-
-def wav_header(frames: int) -> bytes:
-    data = frames * FRAME_BYTES
-    form = struct.pack("<4sI4s", b"RIFF", HEADER_BYTES - 8 + data, b"WAVE")
+def wav_header(frames: int, comment: str) -> bytes:
+    """All of the file before its samples. `comment` is ASCII."""
+    text = comment.encode("ascii") + b"\x00"
+    text += b"\x00" * (len(text) % 2)
+    about = b"INFO" + struct.pack("<4sI", b"ICMT", len(text)) + text
     rates = (SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * FRAME_BYTES, FRAME_BYTES, 16)
-    return form + struct.pack("<4sIHHIIHH4sI", b"fmt ", 16, 1, CHANNELS, *rates, b"data", data)
+    chunks = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, CHANNELS, *rates)
+    chunks += struct.pack("<4sI", b"LIST", len(about)) + about
+    chunks += struct.pack("<4sI", b"data", frames * FRAME_BYTES)
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(chunks) + frames * FRAME_BYTES, b"WAVE") + chunks
 
 
-def wav_sha256(sound: soundfile.SoundFile) -> bytes:
+def wav_sha256(sound: soundfile.SoundFile, header: bytes) -> bytes:
     """Hash of the WAV file. Blocks: it decodes all of the master."""
-    digest = hashlib.sha256(wav_header(sound.frames))
+    digest = hashlib.sha256(header)
     while block := _decode(sound):
         digest.update(block)
     return digest.digest()
 
 
 async def read_wav(
-    read_master: Read, master_bytes: int, frames: int, start: int, end: int
+    read_master: Read, master_bytes: int, header: bytes, start: int, end: int
 ) -> AsyncIterator[bytes]:
     """Bytes [start, end) of the WAV file. The master is kept in a temporary file meanwhile, not in memory."""
-    if start < HEADER_BYTES and start < end:
-        yield wav_header(frames)[start:end]
-        start = HEADER_BYTES
+    if start < len(header) and start < end:
+        yield header[start:end]
+        start = len(header)
     if start >= end:
         return
     async with opened(read_master, master_bytes) as sound:
-        await asyncio.to_thread(sound.seek, (start - HEADER_BYTES) // FRAME_BYTES)
-        skip, left = (start - HEADER_BYTES) % FRAME_BYTES, end - start
+        await asyncio.to_thread(sound.seek, (start - len(header)) // FRAME_BYTES)
+        skip, left = (start - len(header)) % FRAME_BYTES, end - start
         while left > 0:
             block = await asyncio.to_thread(_decode, sound)
             if not block:

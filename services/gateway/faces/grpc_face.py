@@ -27,7 +27,8 @@ class GatewayServicer(GatewayServiceServicer):
         self._listening, self._minting = use_cases.listening, use_cases.minting
         self._arranging, self._sharing = use_cases.arranging, use_cases.sharing
         self._batches, self._words = use_cases.batches, use_cases.words
-        self._pictures, self._patience_s = use_cases.pictures, listener_patience_s
+        self._pictures, self._timelines = use_cases.pictures, use_cases.timelines
+        self._patience_s = listener_patience_s
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Context
@@ -110,6 +111,11 @@ class GatewayServicer(GatewayServiceServicer):
         self, request: pb.GetSpectrogramRequest, context: Context
     ) -> pb.GetSpectrogramResponse:
         return await self._pictures.spectrogram(await self._account(context), request)
+
+    async def GetTimeline(self, request: pb.GetTimelineRequest, context: Context) -> pb.GetTimelineResponse:
+        if request.share_token:
+            return (await self._timelines.of_anyone(request)).response
+        return (await self._timelines.of_account(await self._account(context), request)).response
 
     async def CancelSong(self, request: pb.CancelSongRequest, context: Context) -> pb.CancelSongResponse:
         return await self._songs.cancel(await self._account(context), request)

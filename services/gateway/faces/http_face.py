@@ -25,6 +25,7 @@ from services.gateway.faces.http_observed import TRACE_HEADER
 from services.gateway.faces.http_operator import add_operator
 from services.gateway.faces.http_pictures import add_pictures
 from services.gateway.faces.http_songs import add_songs
+from services.gateway.faces.http_timeline import add_timeline
 from services.gateway.faces.http_webhooks import add_webhooks
 from services.gateway.faces.problems import Problem, answer_with_problems
 from services.gateway.use_cases import UseCases
@@ -88,6 +89,7 @@ def create_app(
     add_audio(app, use_cases)
     add_arranging(app, use_cases)
     add_pictures(app, use_cases)
+    add_timeline(app, use_cases)
     add_minting(app, use_cases)
     add_operator(app, use_cases)
     add_webhooks(app, use_cases)

@@ -26,7 +26,8 @@ _DELETIONS = (
     "UPDATE accounts SET deleted_at = now() WHERE id = $1 AND deleted_at IS NULL",
     # Songs that nobody can mint go as DeleteSong has it; the others lose what only the account knew.
     "UPDATE objects SET look_at = now() WHERE sha256 IN (SELECT unnest(ARRAY[audio_sha256, master_sha256,"
-    " state_sha256]) FROM songs WHERE account_id = $1 AND saved_at IS NULL AND permit_asked_at IS NULL)",
+    " state_sha256, timeline_sha256]) FROM songs"
+    " WHERE account_id = $1 AND saved_at IS NULL AND permit_asked_at IS NULL)",
     "DELETE FROM pins WHERE cid IN (SELECT unnest(ARRAY[audio_cid, metadata_cid, image_cid]) FROM songs"
     " WHERE account_id = $1 AND saved_at IS NULL AND permit_asked_at IS NULL AND metadata_cid <> '')",
     "DELETE FROM audio_chunks WHERE song_id IN (SELECT id FROM songs WHERE account_id = $1)",

@@ -13,11 +13,9 @@ import rfc8785
 from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from services.common.errors import Internal
 from services.common.provenance import SongStatement
+from services.gateway.disclosure import is_procedural, named
 from services.gateway.messages import ipfs_uri
 from services.gateway.models import Song
-
-# They say everywhere that they are no AI.
-PROCEDURAL_ENGINES = frozenset({"sketch"})
 
 
 def metadata_json(song: Song, image_cid: str, public_url: str = "") -> bytes:
@@ -63,13 +61,9 @@ def _tag(section: lyrics_pb.LyricSection) -> str:
     return f"[{name.lower().replace('_', '-')}]"
 
 
-def _engine(song: Song) -> str:
-    return f"{song.engine} (procedural, not AI)" if song.engine in PROCEDURAL_ENGINES else song.engine
-
-
 def _description(song: Song) -> str:
     kind = "instrumental" if song.instrumental else "song"
-    made = "procedurally, without AI," if song.engine in PROCEDURAL_ENGINES else "by AI"
+    made = "procedurally, without AI," if is_procedural(song.engine) else "by AI"
     genre = f"{song.genre} " if song.genre else ""
     return f"{song.audio_duration_s:.0f} seconds of {genre}{kind}, made {made} on AceSteps."
 
@@ -82,7 +76,7 @@ def _traits(song: Song) -> Iterator[dict[str, Any]]:
     yield from _named("Key", song.musical_key)
     yield from _named("Duration", f"{song.audio_duration_s:.3f} s")
     yield _number("Seed", song.seed)
-    yield from _named("Engine", _engine(song))
+    yield from _named("Engine", named(song.engine))
 
 
 def _origin(attested: SongStatement) -> Iterator[dict[str, Any]]:

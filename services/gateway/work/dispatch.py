@@ -138,8 +138,12 @@ class Dispatcher:
 async def measure(store: Store) -> None:
     """Keeps the queue's metrics, until cancelled."""
     while True:
-        with suppress(DatabaseUnavailable):
+        try:
             depth = await store.depth()
+        except DatabaseUnavailable:
+            metrics.DATABASE_UP.set(0)
+        else:
+            metrics.DATABASE_UP.set(1)
             metrics.QUEUED.set(depth.queued)
             metrics.RUNNING.set(depth.running)
             metrics.OLDEST_QUEUED_S.set(depth.oldest_queued_s)

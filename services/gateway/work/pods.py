@@ -22,8 +22,6 @@ _log = logging.getLogger(__name__)
 
 DESCRIBE_TIMEOUT_S = 5.0
 AGAIN_S = 0.5
-# Songs that are begun here although no slot is free: their words are written meanwhile.
-AHEAD = 1
 
 Open = Callable[[str], grpc.aio.Channel]
 Resolve = Callable[[], Awaitable[frozenset[str]]]
@@ -80,9 +78,12 @@ class Turn:
 class Pods:
     """`run` is an endless task; without it no pod is ever found."""
 
-    def __init__(self, resolve: Resolve, open_: Open, *, resolve_every_s: float) -> None:
-        """`resolve` gives the addresses that there are now; raises OSError when it cannot be known."""
-        self._resolve, self._open, self._every_s = resolve, open_, resolve_every_s
+    def __init__(self, resolve: Resolve, open_: Open, *, resolve_every_s: float, ahead: int = 1) -> None:
+        """`resolve` gives the addresses that there are now; raises OSError when it cannot be known.
+
+        `ahead`: songs that are begun here although no slot is free: their words are written meanwhile.
+        """
+        self._resolve, self._open, self._every_s, self._ahead = resolve, open_, resolve_every_s, ahead
         self._pods: dict[str, _Pod] = {}
         # Songs begun here that have no slot yet.
         self._pending = 0
@@ -95,7 +96,7 @@ class Pods:
 
     async def turn(self) -> Turn:
         """A place for one more song, once a pod is ready and a slot is free or nearly so."""
-        while not (self.ready and self._free() + AHEAD > self._pending):
+        while not (self.ready and self._free() + self._ahead > self._pending):
             await self._news()
         self._pending += 1
         return Turn(self)

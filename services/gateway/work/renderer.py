@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # The longest song is 600 s: 24 MB of MP3, at most 106 MB of FLAC.
 LONGEST_AUDIO_BYTES = 64 << 20
 LONGEST_BLOB_BYTES = 256 << 20
+LONGEST_TIMELINE_BYTES = 4 << 20
 # For the word that a source is wanted. A pod of an earlier version never says it, and is sent the source.
 GO_AHEAD_WITHIN_S = 2.0
 
@@ -45,6 +46,8 @@ class Rendering:
     audio: Spool
     master: Spool
     state: Spool
+    # empty: the engine knows none
+    timeline: Spool
     result: music_pb.SongResult
 
 
@@ -92,9 +95,9 @@ class Renderer:
         hear: Hear,
         spools: ExitStack,
     ) -> Rendering:
-        audio, master, state = (
+        audio, master, state, timeline = (
             spools.enter_context(Spool(limit))
-            for limit in (LONGEST_AUDIO_BYTES, LONGEST_BLOB_BYTES, LONGEST_BLOB_BYTES)
+            for limit in (LONGEST_AUDIO_BYTES, LONGEST_BLOB_BYTES, LONGEST_BLOB_BYTES, LONGEST_TIMELINE_BYTES)
         )
         header, result = None, None
         call: Call = MusicServiceStub(pod).GenerateSong(timeout=self._timeout_s)
@@ -118,6 +121,8 @@ class Renderer:
                         master.append(response.master.offset, response.master.data)
                     case "state":
                         state.append(response.state.offset, response.state.data)
+                    case "timeline":
+                        timeline.append(response.timeline.offset, response.timeline.data)
                     case "result":
                         result = response.result
         except grpc.aio.AioRpcError as error:
@@ -126,7 +131,7 @@ class Renderer:
             call.cancel()  # without this, a call that is left early would run on
         if header is None or result is None:
             raise Internal("STREAM_MALFORMED", "the stream ended without a result")
-        return Rendering(header.media_type, audio, master, state, result)
+        return Rendering(header.media_type, audio, master, state, timeline, result)
 
     async def _requests(self, song: Song, lyrics: lyrics_pb.LyricDocument | None, tell: Tell) -> Parts:
         """The spec, and the source of an edit; each part of that which was taken is progress."""
@@ -171,23 +176,19 @@ class Renderer:
 
     async def _store(self, rendering: Rendering) -> Result:
         result = rendering.result
-        audio, master, state = await asyncio.to_thread(_checked, rendering)
-        await asyncio.gather(
-            self._objects.put(audio, result.audio_sha256),
-            self._objects.put(master, result.master_sha256),
-            self._objects.put(state, result.state_sha256),
-        )
+        files = await asyncio.to_thread(_checked, rendering)
+        await asyncio.gather(*(self._objects.put(data, sha256) for sha256, data in files.items()))
         reading = result.reading
         return Result(
             media_type=rendering.media_type,
             engine=result.engine,
             audio_sha256=result.audio_sha256,
             audio_cid=result.audio_cid,
-            audio_bytes=len(audio),
+            audio_bytes=rendering.audio.size,
             audio_duration_s=result.duration_s,
             pcm_sha256=result.pcm_sha256,
             master_sha256=result.master_sha256,
-            master_bytes=len(master),
+            master_bytes=rendering.master.size,
             state_sha256=result.state_sha256,
             envelope=result.envelope,
             genre=reading.genre,
@@ -195,6 +196,7 @@ class Renderer:
             tempo_bpm=reading.tempo_bpm,
             musical_key=reading.key,
             instruments=tuple(reading.instruments),
+            timeline_sha256=result.timeline_sha256 or None,
         )
 
 
@@ -237,23 +239,27 @@ def _progress(header: music_pb.StreamHeader, progress: music_pb.RenderProgress) 
     )
 
 
-def _checked(rendering: Rendering) -> tuple[bytes, bytes, bytes]:
-    """(MP3, master, state) once every hash agrees with the result. Blocks: hashing and reading files.
+def _checked(rendering: Rendering) -> Mapping[bytes, bytes]:
+    """Every file by its hash, once all agree with the result. Blocks: hashing and reading files.
 
     Raises:
-        Internal: HASH_MISMATCH, with the name of what differs.
+        Internal: HASH_MISMATCH, with the name of what differs; STREAM_MALFORMED.
     """
-    result = rendering.result
+    result, files = rendering.result, dict[bytes, bytes]()
     for name, spool, digest in (
         ("audio", rendering.audio, result.audio_sha256),
         ("master", rendering.master, result.master_sha256),
         ("state", rendering.state, result.state_sha256),
+        ("timeline", rendering.timeline, result.timeline_sha256),
     ):
+        if name == "timeline" and not spool.size and not digest:
+            continue
         if spool.sha256 != digest:
             raise Internal("HASH_MISMATCH", f"the {name} that came is not the one in the result")
-    audio = rendering.audio.read()
+        files[digest] = spool.read()
+    audio = files[result.audio_sha256]
     if len(audio) != result.audio_bytes or unixfs_cid(audio) != result.audio_cid:
         raise Internal("HASH_MISMATCH", "the audio's length or CID is not the one in the result")
     if len(result.pcm_sha256) != 32:
         raise Internal("STREAM_MALFORMED", "the result has no PCM hash")
-    return audio, rendering.master.read(), rendering.state.read()
+    return files

@@ -19,6 +19,7 @@ _NAMED = (
     "EXISTS (SELECT FROM songs WHERE audio_sha256 = o.sha256 AND deleted_at IS NULL)"
     " OR EXISTS (SELECT FROM songs WHERE master_sha256 = o.sha256 AND deleted_at IS NULL)"
     " OR EXISTS (SELECT FROM songs WHERE state_sha256 = o.sha256 AND deleted_at IS NULL)"
+    " OR EXISTS (SELECT FROM songs WHERE timeline_sha256 = o.sha256 AND deleted_at IS NULL)"
     " OR EXISTS (SELECT FROM pins WHERE sha256 = o.sha256)"
 )
 

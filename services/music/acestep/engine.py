@@ -122,14 +122,9 @@ class AceStepEngine:
         except (ConfigError, CheckpointMismatch, VocabularyError) as error:
             hint = f"run: {RELEASE.command} fetch {folder}"
             raise EngineCannotStart(f"{error}; {hint}") from None
-        _log.info(
-            "weights loaded",
-            extra={
-                "weights_digest": digest,
-                "device": str(device),
-                "load_s": round(time.monotonic() - began, 1),
-            },
-        )
+        load_s = round(time.monotonic() - began, 1)
+        extra = {"weights_digest": digest, "device": str(device), "load_s": load_s}
+        _log.info("weights loaded", extra=extra)
         return cls(models, options, digest)
 
     def warm_up(self) -> None:

@@ -30,6 +30,7 @@ from services.music.sketch.plan import make_plan
 from services.music.sketch.playing import Playing
 from services.music.sketch.state import source_song, state_of
 from services.music.sketch.takes import Song, Take
+from services.music.sketch.timeline import timeline_of
 from services.music.splice import Splice
 
 # Part of every attestation, as the weights digest: change it with anything that changes a sample, or a state.
@@ -78,6 +79,7 @@ class SketchEngine:
                 key=str(reading.key),
                 instruments=reading.instruments,
             ),
+            timeline_of(playing.arrangements, request.lyrics),
         )
 
 

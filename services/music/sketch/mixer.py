@@ -67,10 +67,12 @@ class Mixer:
             self._add("drums", sound, stroke.at - start, gain, stroke.pan)
         for phrase in bar.phrases:
             sound = sing(phrase.notes, stream(self._seed, "voice", phrase.at))
-            self._add("voice", sound, phrase.at - LEAD - start, 1.0, 0.0)
+            # a line may begin late on its first beat
+            at = phrase.at + samples(phrase.notes[0].start_s) - LEAD - start
+            self._add("voice", sound, at, 1.0, 0.0)
             if phrase.doubled:
                 for side, delay_s in ((-0.7, 0.017), (0.7, 0.026)):
-                    self._add("voice", sound, phrase.at - LEAD - start + samples(delay_s), 0.35, side)
+                    self._add("voice", sound, at + samples(delay_s), 0.35, side)
         return self._mixed(bar, start, n)
 
     def _add(self, bus: str, sound: NDArray[np.float32], offset: int, gain: float, pan: float) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 _VOWELS = "aeiouyаеёиоуыэюяіїєαεηιουω"
 _GROUPS = re.compile(f"[{_VOWELS}]+")
-_SPOKEN_E = re.compile(r"(?:[^aeiouy]le|[cszxg]es|[td]ed|the|be|me|we|he|she)$")
+_SPOKEN_E = re.compile(r"(?:[^aeiouy]le|[cszxg]es|[td]ed)$")
 # Vowel group → colour; the first that matches.
 _COLOURS = (
     ("ee|ea|ie|ei|y$|^i|и|і|ι|η|ї", "i"), ("oo|ou|ew|^u|у|ю|υ", "u"),

@@ -18,6 +18,7 @@ ENDED = frozenset({pb.SONG_STATE_SUCCEEDED, pb.SONG_STATE_FAILED, pb.SONG_STATE_
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 AudioFormat = Literal["mp3", "wav", "flac"]
+TimelineFile = Literal["lrc", "midi"]
 PermitFormat = Literal["eip712", "packed"]
 
 STATES: Mapping[State, pb.SongState.ValueType] = {
@@ -32,6 +33,10 @@ AUDIO_FORMATS: Mapping[AudioFormat, pb.AudioFormat.ValueType] = {
     "mp3": pb.AUDIO_FORMAT_MP3,
     "wav": pb.AUDIO_FORMAT_WAV,
     "flac": pb.AUDIO_FORMAT_FLAC,
+}
+TIMELINE_FILES: Mapping[TimelineFile, pb.TimelineFormat.ValueType] = {
+    "lrc": pb.TIMELINE_FORMAT_LRC,
+    "midi": pb.TIMELINE_FORMAT_MIDI,
 }
 PERMIT_FORMATS: Mapping[PermitFormat, pb.PermitFormat.ValueType] = {
     "eip712": pb.PERMIT_FORMAT_EIP712,

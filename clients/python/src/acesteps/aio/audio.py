@@ -8,7 +8,8 @@ from acesteps.aio.calls import AsyncCalls, is_quiet
 from acesteps.errors import AcestepsError, AudioMismatch
 from acesteps.files import AudioPiece, Downloaded, PartFile
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from acesteps.orders import AUDIO_FORMATS, AudioFormat
+from acesteps.music.v1 import music_service_pb2 as music_pb
+from acesteps.orders import AUDIO_FORMATS, TIMELINE_FILES, AudioFormat, TimelineFile
 
 
 class AsyncAudio(AsyncCalls):
@@ -102,3 +103,25 @@ class AsyncAudio(AsyncCalls):
         """A PNG of a finished song's spectrum over time; width and height in pixels, 0 for the usual."""
         request = pb.GetSpectrogramRequest(song_id=song_id, width=width, height=height)
         return await self._call(self._stub.GetSpectrogram, request)
+
+    async def timeline(self, song_id: str = "", *, share_token: str = "") -> music_pb.Timeline:
+        """When what is heard in a finished song: sections, chords, every sung line and its syllables.
+
+        Raises NotFound (TIMELINE_UNKNOWN) for a song whose engine told nothing of it.
+        """
+        request = pb.GetTimelineRequest(song_id=song_id, share_token=share_token)
+        return (await self._call(self._stub.GetTimeline, request)).timeline
+
+    async def timeline_file(
+        self,
+        song_id: str = "",
+        *,
+        file_format: TimelineFile = "lrc",
+        words: bool = False,
+        share_token: str = "",
+    ) -> bytes:
+        """The same as an LRC file, with `words` also of each word, or as a MIDI file of all parts."""
+        request = pb.GetTimelineRequest(
+            song_id=song_id, format=TIMELINE_FILES[file_format], words=words, share_token=share_token
+        )
+        return (await self._call(self._stub.GetTimeline, request)).file

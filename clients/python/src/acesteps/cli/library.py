@@ -1,5 +1,6 @@
 """Commands about songs that are there: list, show, family, rename, share, download and the like."""
 
+import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -7,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from acesteps.cli.making import file_name
-from acesteps.cli.screen import facts_of, when
+from acesteps.cli.screen import as_dict, facts_of, when
 from acesteps.cli.session import CommandFailed, Session
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
 from acesteps.orders import state_of
@@ -139,6 +140,27 @@ def download(session: Session, asked: Namespace) -> None:
         session.screen.data({"song_id": song.id, **told})
     else:
         session.screen.facts([(name, str(value)) for name, value in told.items()])
+
+
+def timeline(session: Session, asked: Namespace) -> None:
+    """To a file, or to stdout as it is."""
+    with session.client() as client:
+        if asked.format == "json":
+            data = json.dumps(as_dict(client.timeline(asked.song_id))).encode() + b"\n"
+        else:
+            data = client.timeline_file(asked.song_id, file_format=asked.format, words=asked.words)
+        path = Path(asked.out)
+        if asked.out and path.is_dir():
+            path /= file_name(client.get(asked.song_id), "mid" if asked.format == "midi" else asked.format)
+    if not asked.out:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path.write_bytes(data)
+    if session.screen.as_json:
+        session.screen.data({"song_id": asked.song_id, "path": str(path), "bytes": len(data)})
+    else:
+        session.screen.facts([("path", str(path)), ("bytes", str(len(data)))])
 
 
 def confirm(question: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from acesteps import __version__
 from acesteps.cli import account, library, login, making, minting, words
 from acesteps.cli.keys import add_keys
-from acesteps.orders import AUDIO_FORMATS, EVENTS, PERMIT_FORMATS, STATES
+from acesteps.orders import AUDIO_FORMATS, EVENTS, PERMIT_FORMATS, STATES, TIMELINE_FILES
 
 DESCRIPTION = "Make songs from prompts with an AceSteps gateway, hear them, keep them, mint them."
 EPILOG = """\
@@ -180,6 +180,10 @@ def _add_library(command: Callable[..., Parser]) -> None:
     for name, run in (("favourite", library.favourite), ("hide", library.hide), ("share", library.share)):
         one = song(name, run, _MARKS[name])
         one.add_argument("--off", action="store_true", help="take it back")
+    one = song("timeline", library.timeline, "say when what is heard, or write it to a file")
+    one.add_argument("--format", choices=["json", *TIMELINE_FILES], default="json")
+    one.add_argument("--words", action="store_true", help="LRC: with the times of words")
+    one.add_argument("--out", "-o", default="", metavar="PATH", help="file, or folder (stdout)")
     one = song("download", library.download, "write a song's audio to a file")
     one.add_argument("--format", choices=list(AUDIO_FORMATS), default="mp3")
     one.add_argument("--out", "-o", default="", metavar="PATH", help="file, or folder (the working folder)")

@@ -7,7 +7,8 @@ from pathlib import Path
 from acesteps.errors import AcestepsError, AudioMismatch
 from acesteps.files import AudioPiece, Downloaded, PartFile
 from acesteps.gateway.v1 import gateway_service_pb2 as pb
-from acesteps.orders import AUDIO_FORMATS, AudioFormat
+from acesteps.music.v1 import music_service_pb2 as music_pb
+from acesteps.orders import AUDIO_FORMATS, TIMELINE_FILES, AudioFormat, TimelineFile
 from acesteps.sync.calls import Calls, is_quiet
 
 
@@ -100,3 +101,25 @@ class Audio(Calls):
         """A PNG of a finished song's spectrum over time; width and height in pixels, 0 for the usual."""
         request = pb.GetSpectrogramRequest(song_id=song_id, width=width, height=height)
         return self._call(self._stub.GetSpectrogram, request)
+
+    def timeline(self, song_id: str = "", *, share_token: str = "") -> music_pb.Timeline:
+        """When what is heard in a finished song: sections, chords, every sung line and its syllables.
+
+        Raises NotFound (TIMELINE_UNKNOWN) for a song whose engine told nothing of it.
+        """
+        request = pb.GetTimelineRequest(song_id=song_id, share_token=share_token)
+        return (self._call(self._stub.GetTimeline, request)).timeline
+
+    def timeline_file(
+        self,
+        song_id: str = "",
+        *,
+        file_format: TimelineFile = "lrc",
+        words: bool = False,
+        share_token: str = "",
+    ) -> bytes:
+        """The same as an LRC file, with `words` also of each word, or as a MIDI file of all parts."""
+        request = pb.GetTimelineRequest(
+            song_id=song_id, format=TIMELINE_FILES[file_format], words=words, share_token=share_token
+        )
+        return (self._call(self._stub.GetTimeline, request)).file

@@ -33,8 +33,10 @@ def continued_right(request: RenderRequest, source: Song, samples: int, reading:
     origin = clock.at(bar) - last.samples
     least_end = min(round(_LEAST_END_S * RATE), samples // 5)
     bars = max(int((samples - origin - least_end) / _bar_samples(clock)), 0)
-    if not bars:  # a last chord at once, or not even that
-        origin = 0 if samples >= _LEAST_CHORD_S * RATE else samples
+    if samples < _LEAST_CHORD_S * RATE:
+        origin = samples  # silence
+    elif samples - origin < least_end:
+        origin = 0  # a last chord at once
     more = with_lines(request.lyrics)[sung_sections(source) :]
     clock = replace(clock, bars=bars, total=samples, origin=origin)
     sections = sections_of(reading or last.reading, [section for _, section in more], clock) if bars else ()

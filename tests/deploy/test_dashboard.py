@@ -1,4 +1,4 @@
-"""Every query of the dashboard and of the rules, asked of a Prometheus that watches a stack making songs."""
+"""Every query of dashboard, rules and scalers, asked of a Prometheus that watches a stack making songs."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,6 @@ ELSEWHERE = {
     "container_memory_working_set_bytes": "the kubelet's",
     "kube_pod_container_status_restarts_total": "kube-state-metrics'",
     "ALERTS": "Prometheus' own, while one is pending",
-    "acesteps_gateway_http_request_seconds_bucket": "to come",
 }
 # Values of labels that come with an event which a healthy stack does not have.
 EVENTS = {("reason", "CALLER_NOT_ALLOWED"), ("code", "DEADLINE_EXCEEDED"), ("alertstate", "firing")}
@@ -122,6 +121,12 @@ def test_a_rule_speaks_of_what_is_there(watched: Prometheus, known: Known, rule:
     watched.query(rule["expr"])
     if "record" in rule:
         assert rule["record"] in known.labels
+
+
+@pytest.mark.parametrize("query", monitoring.scalers(), ids=lambda q: q.title)
+def test_a_scaler_is_answered_with_one_number(watched: Prometheus, known: Known, query: Query) -> None:
+    assert complaints(known, query.text) == []
+    assert len(watched.query(query.text)) == 1
 
 
 def test_no_alert_fires_on_a_stack_that_makes_songs(watched: Prometheus) -> None:

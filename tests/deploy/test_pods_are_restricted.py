@@ -102,6 +102,11 @@ def test_a_container_without_a_memory_limit_is_told(mesh: Mesh) -> None:
     assert "containers[0].resources.limits.memory: is missing" in mesh.told()
 
 
+def test_a_memory_limit_that_is_not_what_is_requested_is_told(mesh: Mesh) -> None:
+    mesh.container("lyrics")["resources"]["limits"]["memory"] = "64Mi"
+    assert "containers[0].resources.requests.memory: is 128Mi, and the limit is 64Mi" in mesh.told()
+
+
 def test_scratch_space_without_a_limit_is_told(mesh: Mesh) -> None:
     mesh.pod("music")["volumes"][3]["emptyDir"] = {}
     assert "spec.template.spec.volumes[3].emptyDir.sizeLimit: is missing" in mesh.told()

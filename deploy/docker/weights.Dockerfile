@@ -4,4 +4,5 @@ ARG TITLE="weights"
 # What `python -m services.music.weights verify FOLDER` prints.
 ARG WEIGHTS_DIGEST=unknown
 LABEL org.opencontainers.image.title="${TITLE}" acesteps.weights-digest="${WEIGHTS_DIGEST}"
-COPY --chmod=0444 . /
+# The mode is the folders' too: without x nobody but root could enter them.
+COPY --chmod=0555 . /

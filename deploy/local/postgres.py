@@ -25,7 +25,8 @@ ROLES = (GATEWAY_ROLE, SIGNER_ROLE, SIGNER_OWNER_ROLE)
 # Who owns what; the rights of the role that runs the signer are given by its migrations.
 SCHEMAS = {GATEWAY_ROLE: "gateway", SIGNER_OWNER_ROLE: "signer"}
 
-# Roles belong to the server, everything else to the database.
+# Roles belong to the server, everything else to the database. Who makes them becomes a member: without, only
+# a superuser could give them schemas, and where a PostgreSQL is rented nobody is one.
 ROLES_SQL = "".join(
     f"""
 DO $$ BEGIN
@@ -33,6 +34,7 @@ DO $$ BEGIN
 EXCEPTION WHEN duplicate_object THEN NULL;
 END $$;
 ALTER ROLE {role} SET search_path = {"gateway" if role == GATEWAY_ROLE else "signer"};
+GRANT {role} TO CURRENT_USER;
 """
     for role in ROLES
 )

@@ -18,6 +18,7 @@ from deploy.manifests import (
     pod_security,
     serving,
     targets,
+    wholes,
 )
 from deploy.manifests.finding import Finding
 from deploy.manifests.objects import Render
@@ -64,4 +65,5 @@ class Checks:
         yield from mounts.check(running, there)
         yield from draining.check(running)
         yield from mesh.check(render, running)
+        yield from wholes.check(render, running)
         yield from edges.check(render, self.edges)

@@ -51,6 +51,9 @@ def _resources(container: Container) -> Iterator[Finding]:
     for field in ("cpu", "memory"):
         if field not in requests:
             yield container.find(f"resources.requests.{field}", "is missing", "what was measured")
+    if "memory" in requests and "memory" in limits and requests["memory"] != limits["memory"]:
+        told = f"is {requests['memory']}, and the limit is {limits['memory']}"
+        yield container.find("resources.requests.memory", told, "the same: what is promised is kept free")
     if "memory" not in limits:
         yield container.find("resources.limits.memory", "is missing", "a limit: a leak else takes the node")
     if GPU in requests and requests[GPU] != limits.get(GPU):

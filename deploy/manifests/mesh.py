@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from deploy.manifests.environment import Running
 from deploy.manifests.finding import Finding
-from deploy.manifests.objects import Render, at, listed
+from deploy.manifests.objects import Object, Render, at, listed
 
 TARGETS = {"lyrics_target": "lyrics", "music_target": "music", "signer_target": "signer"}
 
@@ -17,14 +17,33 @@ def check(render: Render, running: list[Running]) -> Iterator[Finding]:
         for field, service in TARGETS.items():
             if hasattr(one.settings, field):
                 yield from _target(render, one, field, service)
-    names = {name for certificate in render.of("Certificate") for name in _names(certificate)}
+    names = {name for certificate in _good_for(render, "client auth") for name in _names(certificate)}
     for one in running:
         for field in ("allowed_callers", "operators"):
             for name in getattr(one.settings, field, ()):
-                # An operator's certificate is a person's, and made elsewhere.
-                if field == "allowed_callers" and name not in names:
-                    told = f"{one.setting(field)} lets {name} call, and no Certificate has that name"
+                if name not in names:
+                    told = f"{one.setting(field)} lets {name} call, and no client's Certificate has that name"
                     yield one.container.find("env", told, ", ".join(sorted(names)) or "a Certificate")
+    yield from _listeners(render)
+
+
+def _listeners(render: Render) -> Iterator[Finding]:
+    """One certificate for two lets a client use one connection for both: some controllers end HTTP/2 then."""
+    made = {at(certificate, "spec", "secretName"): certificate for certificate in render.of("Certificate")}
+    for gateway in render.of("Gateway"):
+        for index, listener in enumerate(listed(gateway, "spec", "listeners")):
+            for reference in listed(listener, "tls", "certificateRefs"):
+                names = _names(made.get(reference.get("name"), {}))
+                if names and names != [listener.get("hostname")]:
+                    path = f"spec.listeners[{index}].tls.certificateRefs"
+                    told = f"the certificate is for {', '.join(names)}"
+                    yield render.find(gateway, path, told, f"one for {listener.get('hostname')} alone")
+
+
+def _good_for(render: Render, usage: str) -> list[Object]:
+    """Certificates that may be so used; without a word of it, any may."""
+    usages = ((c, listed(c, "spec", "usages")) for c in render.of("Certificate"))
+    return [certificate for certificate, given in usages if not given or usage in given]
 
 
 def _target(render: Render, one: Running, field: str, service: str) -> Iterator[Finding]:
@@ -45,9 +64,9 @@ def _target(render: Render, one: Running, field: str, service: str) -> Iterator[
         told = "one address for all pods: a channel stays with the one that it got"
         yield render.find(found, "spec.clusterIP", told, "None: the gateway balances by itself")
     if one.settings.tls is not None:
-        certificates = [c for c in render.of("Certificate") if host in _names(c)]
+        certificates = [c for c in _good_for(render, "server auth") if host in _names(c)]
         if not certificates:
-            told = f"{name} is {target}, and no Certificate has the name {host}: the handshake fails"
+            told = f"{name} is {target}, and no server's Certificate has the name {host}: the handshake fails"
             yield one.container.find("env", told, f"a Certificate with the dnsName {host}")
 
 

@@ -1,4 +1,4 @@
-"""The monitoring component as files: its rules, its dashboard, and the names that their queries speak of.
+"""The monitoring component as files: its rules, its dashboard, and the names in their queries and scalers'.
 
 Knows nothing of kustomize. PromQL itself is Prometheus' to read; here it is only taken to pieces.
 """
@@ -15,6 +15,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 COMPONENT = ROOT / "deploy" / "k8s" / "components" / "monitoring"
+AUTOSCALING = COMPONENT.with_name("autoscaling")
 RUNBOOKS = ROOT / "docs" / "runbooks"
 # Grafana's own, in queries that Prometheus shall read.
 GRAFANA = {"$__rate_interval": "1m", "$__range": "5m", "$__interval": "15s"}
@@ -117,4 +118,15 @@ class Query:
 def queries() -> list[Query]:
     return [
         Query(panel["title"], target["expr"]) for panel in panels() for target in panel.get("targets", ())
+    ]
+
+
+def scalers() -> list[Query]:
+    """What KEDA asks."""
+    manifests = [yaml.safe_load(path.read_text()) for path in sorted(AUTOSCALING.glob("*.yaml"))]
+    return [
+        Query(f"{manifest['metadata']['name']}, {trigger['name']}", trigger["metadata"]["query"])
+        for manifest in manifests
+        if manifest["kind"] == "ScaledObject"
+        for trigger in manifest["spec"]["triggers"]
     ]

@@ -102,8 +102,8 @@ class Prometheus:
 def prometheus(folder: Path, ports: Mapping[str, int]) -> Iterator[Prometheus]:
     """One that scrapes the services' metrics `ports` every second, with the labels of the PodMonitor."""
     rules = write_rules(folder / "rules.yaml")
-    # Windows are added up in steps of minutes, at whole minutes: of seconds where all there is are seconds.
-    rules.write_text(re.sub(r":(\d)m\]", r":\1s]", rules.read_text()))
+    # Windows are added up in steps of minutes, at whole minutes: of a second where all there is are seconds.
+    rules.write_text(re.sub(r":\d+m\]", ":1s]", rules.read_text()))
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],

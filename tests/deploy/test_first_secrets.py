@@ -142,6 +142,23 @@ def test_the_roles_file_makes_roles_that_can_migrate(tmp_path: Path, server: Pos
         assert "0001_" in done.stdout
 
 
+def test_an_administrator_who_is_no_superuser_can_run_the_roles_file(
+    tmp_path: Path, server: Postgres
+) -> None:
+    made(tmp_path / "installation")
+    server.execute("CREATE ROLE administrator LOGIN CREATEROLE")
+    server.execute("CREATE DATABASE acesteps OWNER administrator")
+    for _ in range(2):
+        run(
+            binary("psql"), server.dsn("administrator", "acesteps"), "-qv", "ON_ERROR_STOP=1",
+            "-f", tmp_path / "installation" / "roles.sql",
+        )  # fmt: skip
+    owners = (
+        "SELECT nspowner::regrole FROM pg_namespace WHERE nspname IN ('gateway', 'signer') ORDER BY nspname"
+    )
+    assert server.execute(owners, "acesteps").split() == ["acesteps_gateway", "acesteps_signer_owner"]
+
+
 def test_a_chain_gets_the_contract_once_and_every_signer_is_let_in(
     anvil: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,12 +94,17 @@ def test_production_takes_images_by_digest_only(mesh: Mesh) -> None:
     mesh.container("lyrics")["image"] = f"registry.example.com:5000/acesteps/lyrics-builtin@sha256:{'0' * 64}"
     told = mesh.told("overlays/production")
     assert "containers[0].image: acesteps/music-sketch:1.0.0 is not named by a digest" in told
-    assert "Deployment/lyrics" not in told
+    assert "Deployment/lyrics: spec.template.spec.containers[0].image" not in told
 
 
 def test_a_container_without_a_memory_limit_is_told(mesh: Mesh) -> None:
     del mesh.container("lyrics")["resources"]["limits"]
     assert "containers[0].resources.limits.memory: is missing" in mesh.told()
+
+
+def test_a_memory_limit_that_is_not_what_is_requested_is_told(mesh: Mesh) -> None:
+    mesh.container("lyrics")["resources"]["limits"]["memory"] = "64Mi"
+    assert "containers[0].resources.requests.memory: is 128Mi, and the limit is 64Mi" in mesh.told()
 
 
 def test_scratch_space_without_a_limit_is_told(mesh: Mesh) -> None:

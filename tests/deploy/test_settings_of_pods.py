@@ -251,7 +251,7 @@ def test_a_target_that_is_one_address_is_told(mesh: Mesh) -> None:
 def test_a_caller_that_no_certificate_names_is_told(mesh: Mesh) -> None:
     mesh.set("music", "MUSIC_ALLOWED_CALLERS", "spiffe://acesteps/gatway")
     assert (
-        "MUSIC_ALLOWED_CALLERS lets spiffe://acesteps/gatway call, and no Certificate has that name"
+        "MUSIC_ALLOWED_CALLERS lets spiffe://acesteps/gatway call, and no client's Certificate has that name"
         in mesh.told()
     )
 

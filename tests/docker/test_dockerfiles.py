@@ -158,3 +158,12 @@ def test_a_build_is_given_only_arguments_that_its_dockerfile_declares() -> None:
     assert "NODE_IMAGE" not in given["music-acestep"]
     assert "TORCH_INDEX_URL" in given["music-acestep"]
     assert "TORCH_INDEX_URL" not in given["signer"]
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.Dockerfile")), ids=lambda file: file.stem)
+def test_what_is_copied_with_a_mode_can_be_entered(file: Path) -> None:
+    """The mode is that of folders too."""
+    for line in file.read_text().splitlines():
+        for word in line.split():
+            if line.startswith("COPY") and word.startswith("--chmod="):
+                assert int(word.removeprefix("--chmod="), 8) & 0o111 == 0o111, line

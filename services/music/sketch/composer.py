@@ -3,18 +3,29 @@
 A bar's notes depend on the plan and the bar's number only, so any bar can be written at any time.
 """
 
-from services.music.sketch import leads, parts
+from dataclasses import replace
+
+from services.music.sketch import drumming, leads, parts
+from services.music.sketch.instruments import SOUNDS
 from services.music.sketch.plan import Plan
-from services.music.sketch.score import Bar
+from services.music.sketch.score import Bar, Tone
+
+# A fade takes the last bars of a song, and ends so far down.
+_FADE_BARS, _FADE_PART, _FADED_DB = 8, 0.34, -30.0
 
 
 def write_bar(plan: Plan, bar: int) -> Bar:
+    written = _written(plan, bar)
+    return _faded(plan, written, bar) if plan.reading.fade else written
+
+
+def _written(plan: Plan, bar: int) -> Bar:
     if bar >= plan.form.clock.bars:
         tones, last_strokes = parts.ending(plan)
         return Bar(tuple(tones), tuple(last_strokes), (), ())
     section = plan.form.section_of(bar)
-    strokes = tuple(parts.drums(plan, section, bar))
-    return Bar(
+    strokes = tuple(drumming.drums(plan, section, bar))
+    made = Bar(
         tones=(
             *parts.bass(plan, section, bar),
             *parts.harmony(plan, section, bar),
@@ -23,6 +34,41 @@ def write_bar(plan: Plan, bar: int) -> Bar:
         strokes=strokes,
         phrases=tuple(leads.voice(plan, section, bar)),
         kicks=tuple(stroke.at for stroke in strokes if stroke.piece == "kick"),
+    )
+    alone = plan.reading.opening
+    if alone is not None and section.first_bar == 0 and section.kind == "intro":
+        return _alone(plan, made, bar, *alone)
+    return made
+
+
+def _alone(plan: Plan, made: Bar, bar: int, role: str, sound: str) -> Bar:
+    """Of an opening bar what one instrument plays; where it has nothing yet, the harmony."""
+    if role in ("drums", "percussion"):
+        return replace(made, tones=())
+    tones = tuple(t for t in made.tones if (t.sound == sound if sound else t.bus == role))
+    if not tones:
+        clock, played = plan.form.clock, sound or plan.band.chords.sound
+        pitches = plan.voicing_at(bar, 0)
+        low, high = SOUNDS[played].lowest, SOUNDS[played].highest
+        placed = [min(max(p, low + (p - low) % 12), high - (high - p) % 12) for p in pitches]
+        tones = tuple(
+            Tone("chords", played, pitch, clock.at(bar), clock.bar_s * 0.9, 0.7, 0.0, -4.0)
+            for pitch in placed
+        )
+    return Bar(tones=tones, phrases=made.phrases)
+
+
+def _faded(plan: Plan, made: Bar, bar: int) -> Bar:
+    bars = plan.form.clock.bars
+    length = max(min(_FADE_BARS, round(bars * _FADE_PART)), 1)
+    gone = (bar - (bars - length) + 1) / (length + 1)
+    if gone <= 0:
+        return made
+    down = 10 ** (_FADED_DB * gone / 20)
+    return replace(
+        made,
+        tones=tuple(replace(tone, gain_db=tone.gain_db + _FADED_DB * gone) for tone in made.tones),
+        strokes=tuple(replace(stroke, velocity=stroke.velocity * down) for stroke in made.strokes),
     )
 
 

@@ -30,7 +30,7 @@ from services.music.sketch.room import Room
 from services.music.sketch.score import Bar
 
 # Part of every attestation, as the weights digest: change it with anything that changes a sample.
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 
 
 class SketchEngine:

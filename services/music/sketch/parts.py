@@ -47,7 +47,7 @@ def bass(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
                 yield Tone(
                     "bass",
                     part.sound,
-                    max(pitch, sound.lowest),
+                    _within(pitch, sound.lowest, 108),
                     place,
                     clock.step_s * 0.5,
                     velocity,
@@ -59,7 +59,9 @@ def bass(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
         else:
             pitch = root + chord.nth(letter)
         before = pitch
-        yield Tone("bass", part.sound, max(pitch, sound.lowest), at, hold_s, velocity, 0.0, part.gain)
+        yield Tone(
+            "bass", part.sound, _within(pitch, sound.lowest, 108), at, hold_s, velocity, 0.0, part.gain
+        )
 
 
 def _bass_root(root: int, lowest: int) -> int:

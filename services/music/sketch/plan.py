@@ -14,7 +14,7 @@ from services.music.sketch.genres import Part
 from services.music.sketch.harmony import Chord, voiced
 from services.music.sketch.progressions import song_chords
 from services.music.sketch.prompt import Reading, read
-from services.music.sketch.vocabulary import KINDS
+from services.music.sketch.vocabulary import EXACT, KINDS
 
 CHORD_CENTRE = 62
 # Who plays a part whose instrument the prompt forbids; an arpeggio is left out.
@@ -172,7 +172,7 @@ def band_of(reading: Reading) -> Band:
 
 
 def _serves(own: str, asked: str) -> bool:
-    return own == asked or own in KINDS.get(asked, ())
+    return own == asked or (asked not in EXACT and own in KINDS.get(asked, ()))
 
 
 def _given(part: Part, sound: str) -> Part:

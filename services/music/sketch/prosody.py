@@ -14,7 +14,7 @@ from services.music.sketch.meter import Meter
 
 _LONGEST = 4.0  # steps of a syllable, so that words of a short line stay together
 _RAPPED = 2.0
-_FARTHEST = 8  # slots between two syllables
+_FARTHEST = 8  # steps from one syllable to the next
 
 
 def syllable_rhythm(line: SungLine, meter: Meter, rng: np.random.Generator, rap: bool = False) -> Rhythm:
@@ -23,45 +23,41 @@ def syllable_rhythm(line: SungLine, meter: Meter, rng: np.random.Generator, rap:
         return ()
     breath = min(4.0, line.steps / 6)
     room = line.steps - breath
-    grid = next((g for g in (2, 1) if room // g >= count + (g > 1)), None)
-    if grid is None:  # more words than sixteenths: evenly
+    if int(room) < count:  # more words than sixteenths: evenly
         return [(i * room / count, room / count) for i in range(count)]
-    starts = [float(slot * grid) for slot in _slots(line, meter, int(room // grid), grid, rng, rap)]
-    ends = [*starts[1:], min(starts[-1] + max(2.0 * grid, 4.0), room + breath / 2)]
-    longest = 2 * _RAPPED if rap else 2 * _LONGEST
+    starts = [float(step) for step in _steps(line, meter, int(room), rng, rap)]
+    ends = [*starts[1:], min(starts[-1] + 4.0, room + breath / 2)]
+    longest = 2 * (_RAPPED if rap else _LONGEST)
     return [(start, min(end - start, longest)) for start, end in zip(starts, ends, strict=True)]
 
 
-def _slots(
-    line: SungLine, meter: Meter, slots: int, grid: int, rng: np.random.Generator, rap: bool
-) -> list[int]:
-    """The cheapest way through the slots, by dynamic programming over (syllable, slot)."""
+def _steps(line: SungLine, meter: Meter, room: int, rng: np.random.Generator, rap: bool) -> list[int]:
+    """The cheapest way through the steps of a line, by dynamic programming over (syllable, step)."""
     count = len(line.syllables)
-    pace = min(slots / count, (_RAPPED if rap else _LONGEST) / grid)
-    late = 0.5 * float(rng.integers(0, 3)) if slots - count * pace >= 2 else 0.0
-    taste = rng.uniform(0, 0.12, size=slots)
-    weights = [meter.weight(line.first_step + slot * grid) for slot in range(slots)]
-    places = range(slots)
+    pace = min(room / count, _RAPPED if rap else _LONGEST)
+    late = float(rng.integers(0, 3)) if room - count * pace >= 4 else 0.0
+    taste = rng.uniform(0, 0.15, size=room)
+    weights = [meter.weight(line.first_step + step) for step in range(room)]
+    # Between the eighths there is talk more than song.
+    between = [0.0 if rap or weight else 0.45 for weight in weights]
 
-    def price(index: int, slot: int) -> float:
-        away = abs(slot - late - index * pace)
-        stress = 1.1 * (1 - weights[slot]) if line.syllables[index].stressed else 0.8 * weights[slot]
-        return 0.25 * away + stress + float(taste[slot])
+    def price(index: int, step: int) -> float:
+        stressed = line.syllables[index].stressed
+        stress = 2.4 * (1 - weights[step]) if stressed else 1.5 * max(weights[step] - 0.25, 0)
+        return 0.15 * abs(step - late - index * pace) + stress + between[step] + float(taste[step])
 
-    gaps = [0.0] + [0.5 * math.log2(gap / pace) ** 2 for gap in range(1, _FARTHEST + 1)]
-    best = [price(0, slot) for slot in places]
+    gaps = [0.0, *(0.6 * math.log2(gap / pace) ** 2 for gap in range(1, _FARTHEST + 1))]
+    best = [price(0, step) for step in range(room)]
     ways: list[list[int]] = []
     for index in range(1, count):
-        following, way = [math.inf] * slots, [0] * slots
-        for slot in range(index, slots - (count - 1 - index)):
-            before = min(
-                range(max(slot - _FARTHEST, index - 1), slot), key=lambda p: best[p] + gaps[slot - p]
-            )
-            following[slot] = best[before] + gaps[slot - before] + price(index, slot)
-            way[slot] = before
+        following, way = [math.inf] * room, [0] * room
+        for step in range(index, room - (count - 1 - index)):
+            reached = [(best[b] + gaps[step - b], b) for b in range(max(step - _FARTHEST, index - 1), step)]
+            cheapest, way[step] = min(reached)
+            following[step] = cheapest + price(index, step)
         best = following
         ways.append(way)
-    path = [min(places, key=lambda slot: best[slot])]
+    path = [min(range(room), key=lambda step: best[step])]
     for way in reversed(ways):
         path.append(way[path[-1]])
     return path[::-1]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Kinds and weights; the longest is taken that gets two bars for each of its weights, and a phrase for each kind.
+# Kinds and weights; the longest is taken that gets two bars for each weight, and a phrase for each kind.
 TEMPLATES = (
     "intro 2, verse 4, pre-chorus 1, chorus 4, verse 4, pre-chorus 1, chorus 4, bridge 2, solo 2, chorus 4,"
     " outro 2",

@@ -146,6 +146,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "warm_pad": ("dark_pad",),
 }  # fmt: skip
 
+# Of these no other kind will do where they are asked for.
+EXACT = frozenset({"brass", "trumpet", "violin"})
 GUITARS = frozenset({"nylon_guitar", "steel_guitar", *KINDS["clean_guitar"], "clean_guitar"})
 
 # Section words of a prompt, by the section that is meant.

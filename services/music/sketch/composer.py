@@ -58,10 +58,14 @@ def _alone(plan: Plan, made: Bar, bar: int, role: str, sound: str) -> Bar:
     return Bar(tones=tones, phrases=made.phrases)
 
 
-def _faded(plan: Plan, made: Bar, bar: int) -> Bar:
+def _fade_start(plan: Plan) -> int:
     bars = plan.form.clock.bars
-    length = max(min(_FADE_BARS, round(bars * _FADE_PART)), 1)
-    gone = (bar - (bars - length) + 1) / (length + 1)
+    return bars - max(min(_FADE_BARS, round(bars * _FADE_PART)), 1)
+
+
+def _faded(plan: Plan, made: Bar, bar: int) -> Bar:
+    start = _fade_start(plan)
+    gone = (bar - start + 1) / (plan.form.clock.bars - start + 1)
     if gone <= 0:
         return made
     down = 10 ** (_FADED_DB * gone / 20)
@@ -74,6 +78,8 @@ def _faded(plan: Plan, made: Bar, bar: int) -> Bar:
 
 def fullest_bars(plan: Plan) -> tuple[int, int]:
     """First and last bar to set the level by, in the fullest section; two where lines are sung."""
-    section = max(plan.form.sections, key=lambda s: (s.energy, len(s.lines), -s.first_bar))
+    loud = _fade_start(plan) if plan.reading.fade else plan.form.clock.bars
+    sections = [s for s in plan.form.sections if s.first_bar + 1 < loud] or plan.form.sections[:1]
+    section = max(sections, key=lambda s: (s.energy, len(s.lines), -s.first_bar))
     last = section.first_bar + min(1, section.bars - 1)
     return (section.first_bar, last) if section.lines else (last, last)

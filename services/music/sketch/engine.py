@@ -60,6 +60,7 @@ class SketchEngine:
                 tempo_bpm=round(plan.form.clock.tempo_bpm, 3),
                 key=str(reading.key),
                 instruments=reading.instruments,
+                meter=reading.meter.name,
             ),
         )
 

@@ -136,7 +136,14 @@ def _clock(reading: Reading, total: int) -> Clock:
         tempo = _fitting(tempo, duration_s, quarters, reading.genre.phrase)
     bars = int((duration_s - least_end_s) / (60 / tempo * quarters) + 1e-6)
     genre = reading.genre
-    return Clock(tempo, bars, total, 0.0 if meter.compound else genre.swing, genre.swing_eighths, meter)
+    return Clock(
+        tempo,
+        bars,
+        total,
+        0.0 if meter.compound or meter.steps % 4 else genre.swing,
+        genre.swing_eighths,
+        meter,
+    )
 
 
 def _fitting(tempo: float, duration_s: float, quarters: float, phrase: int) -> float:

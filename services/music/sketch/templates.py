@@ -34,7 +34,7 @@ def instrumental(bars: int, forms: Sequence[str], phrase: int, opens: bool) -> l
         weights = [(kind, int(weight)) for kind, weight in (word.split() for word in template.split(", "))]
         least = 4 if bars >= 12 else 2
         if bars >= max(2 * sum(weight for _, weight in weights), least * len(weights)):
-            parts = scaled(weights, bars)
+            parts = scaled(weights, bars, tagged=True)
             break
     if opens and parts[0][0] != "intro" and bars > 1:
         length = 2 if bars >= 6 else 1
@@ -51,8 +51,11 @@ def _choruses(bars: int, phrase: int) -> list[Share]:
     return [(kind, length) for kind, length in parts if length]
 
 
-def scaled(parts: Sequence[Share], bars: int) -> list[Share]:
-    """Parts by weight, in whole phrases where there is room for them, filling `bars` exactly."""
+def scaled(parts: Sequence[Share], bars: int, tagged: bool = False) -> list[Share]:
+    """Parts by weight, in whole phrases where there is room for them, filling `bars` exactly.
+
+    `tagged`: what is no phrase may become an outro of its own.
+    """
     parts = parts[: max(bars, 1)]
     unit = next((u for u in (4, 2) if bars // u >= len(parts)), 1)
     units, weights = bars // unit, [max(weight, 1) for _, weight in parts]
@@ -65,6 +68,6 @@ def scaled(parts: Sequence[Share], bars: int) -> list[Share]:
     out = [(kind, share * unit) for (kind, _), share in zip(parts, shares, strict=True)]
     left = bars - units * unit
     kind, length = out[-1]
-    if left > 1 and kind in ("chorus", "solo"):  # what is no phrase is a tag behind the last
+    if tagged and left > 1 and kind != "outro":
         return [*out, ("outro", left)]
     return [*out[:-1], (kind, length + left)]

@@ -6,6 +6,7 @@ import pytest
 
 from services.music.engine import SAMPLE_RATE_HZ, LyricSection, Reading
 from services.music.sketch.composer import write_bar
+from services.music.sketch.drumming import drum_pattern
 from services.music.sketch.genres import Genre, genres
 from services.music.sketch.harmony import Key
 from services.music.sketch.meter import METERS
@@ -332,3 +333,22 @@ def test_k_pop_lifts_before_the_chorus() -> None:
     lift = next(s for s in made.form.sections if s.kind == "pre-chorus")
     assert made.chords[lift.first_bar][0].root != made.reading.key.tonic
     assert lift.energy_at(lift.first_bar) < lift.energy_at(lift.first_bar + lift.bars - 1)
+
+
+def test_boom_bap_swings_and_house_does_not() -> None:
+    late = {}
+    for genre in ("boom bap", "house"):
+        clock = plan(genre).form.clock
+        late[genre] = (clock.at(0, 1) - clock.at(0)) / (clock.step_s * SAMPLE_RATE_HZ)
+    assert late["boom bap"] > 1.1
+    assert late["house"] == pytest.approx(1, abs=0.01)
+
+
+def test_afrobeat_lays_rhythms_of_three_and_four_over_one_another() -> None:
+    made = plan("afrobeat")
+    verse = next(s for s in made.form.sections if s.kind == "verse")
+    lines = drum_pattern(made, verse, verse.first_bar)
+    strikes = {piece: {i for i, mark in enumerate(line) if mark not in ".?"} for piece, line in lines.items()}
+    assert {0, 4, 8, 12} <= strikes["shaker"]  # in four
+    assert {0, 3, 6} <= strikes["kick"] | strikes["rim"]  # in three
+    assert len({frozenset(steps) for steps in strikes.values()}) == len(strikes) >= 5

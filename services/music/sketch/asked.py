@@ -14,7 +14,7 @@ _GOES_ON = re.compile(r"\s*(?:,?\s*(?:or|nor)\s+|\s+and\s+|\s*[/&]\s*)(?:no\s+|a
 _VOICELESS = re.compile(
     r"\b(?:no|without)\s+(?:any\s+)?(?:\w+\s+(?:or|and)\s+)?(?:vocals?|voices?|singing|singers?|lyrics)\b"
 )
-_DRUMLESS = re.compile(r"\b(?:drumless|beatless|a\s?cappella)\b")
+_DRUMLESS = re.compile(r"\b(?:drumless|beatless|a\s?cappella|(?:no|without(?:\s+an?)?)\s+beats?)\b")
 _STARTS = re.compile(
     r"\b(?:start|begin|open)(?:s|ing)?\s+(?:off\s+|out\s+)?(?:with|on)\s+"
     r"(?:(?:only|just|solo|lone|single|the|an?|some)\s+)*"

@@ -99,6 +99,12 @@ class Form:
     def section_of(self, bar: int) -> Section:
         return next(s for s in self.sections if s.first_bar <= bar < s.first_bar + s.bars)
 
+    @property
+    def climax(self) -> Section | None:
+        """The last chorus, where there was one before."""
+        choruses = [s for s in self.sections if s.kind in ("chorus", "hook")]
+        return choruses[-1] if len(choruses) > 1 else None
+
 
 def shape(reading: Reading, lyrics: Sequence[LyricSection], total: int) -> Form:
     """The form of a song of `total` samples. Lines that do not fit are left out, from the end."""

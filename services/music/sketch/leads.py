@@ -4,6 +4,7 @@ Knows sections, motifs and phrases; pitches come from melody.py, sound from else
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from services.music.sketch.form import Section, SungLine
 from services.music.sketch.genres import Part
@@ -43,6 +44,7 @@ _OF_CHORUS = frozenset({"hook", "outro", "intro", "solo", "inst"})
 _LIFT = {"chorus": 3, "hook": 3, "pre-chorus": 2, "bridge": 2}
 _BELOW, _ABOVE = 7, 11
 _ASIDE_DB = -4.0  # of an instrument beside the melody
+_OCTAVE_DB = -5.0
 
 
 def lead(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
@@ -53,7 +55,12 @@ def lead(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
     turn = (section.first_bar // 4) % len(leads)
     melodic = not section.lines
     if melodic:
-        yield from _melody(plan, section, bar, leads[turn])
+        for tone in _melody(plan, section, bar, leads[turn]):
+            yield tone
+            if section == plan.form.climax:  # in octaves, the last time
+                up = tone.pitch + 12 <= SOUNDS[tone.sound].highest
+                octave = tone.pitch + (12 if up else -12)
+                yield replace(tone, pitch=octave, pan=-0.25, gain_db=tone.gain_db + _OCTAVE_DB)
     if plan.band.featured:
         for index, part in enumerate(leads):
             if index != turn or not melodic:

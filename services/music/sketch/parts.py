@@ -4,6 +4,7 @@ Knows patterns and time; drums are in drumming.py, melodies in leads.py, sounds 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -97,7 +98,11 @@ def harmony(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
     if band.arp is not None and _plays(band.arp, section, 0.5, 0.12 * plan.reading.density):
         yield from _comp(plan, section, bar, band.arp, "arp")
     if band.pad is not None and _plays(band.pad, section, 0.25):
-        yield from _comp(plan, section, bar, band.pad, "pad")
+        pad = list(_comp(plan, section, bar, band.pad, "pad"))
+        yield from pad
+        if section == plan.form.climax and pad:
+            top = max(pad, key=lambda tone: tone.pitch)
+            yield replace(top, pitch=_within(top.pitch + 12, 0, SOUNDS[top.sound].highest))
     for bus, part in band.others:
         yield from _comp(plan, section, bar, part, bus)
 

@@ -128,7 +128,7 @@ INSTRUMENTS: Mapping[str, tuple[str, str | None]] = {
     "sub bass": ("bass", "sub_bass"), "acid bass": ("bass", "acid_bass"),
     "bass guitar": ("bass", "finger_bass"), "bassline": ("bass", None), "bass": ("bass", None),
     "drum": ("drums", None), "drum kit": ("drums", None), "drum machine": ("drums", None),
-    "beat": ("drums", None), "percussion": ("percussion", None), "conga": ("percussion", None),
+    "percussion": ("percussion", None), "conga": ("percussion", None),
     "bongo": ("percussion", None), "shaker": ("percussion", None), "tambourine": ("percussion", None),
     "djembe": ("percussion", None), "hand drum": ("percussion", None),
 }  # fmt: skip
@@ -162,8 +162,8 @@ SECTION_WORDS: Mapping[str, str] = {
 WEAK_GENRE_WORDS = frozenset(
     {
         "808", "acid", "acoustic", "adventure", "alt", "anime", "anthem", "atmospheric", "ballad", "catchy",
-        "chant", "classical", "club", "dance", "dj", "doom", "drone", "electro", "electronic",
-        "electronica", "epic", "euphoric", "festival", "garage", "groove", "hardcore", "heroic",
+        "chant", "classical", "classical guitar", "club", "dance", "dj", "doom", "drone", "electro",
+        "electronic", "electronica", "epic", "euphoric", "festival", "garage", "groove", "hardcore", "heroic",
         "industrial", "island", "jig", "lullaby", "march", "meditation", "meditative", "minimal",
         "minimalist", "movie", "noir", "old school", "opera", "piano", "progressive", "quartet", "radio",
         "relaxing", "roots", "score", "shanty", "sleep", "soundtrack", "spa", "study", "swing", "trio",

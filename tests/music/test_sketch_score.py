@@ -320,7 +320,7 @@ def test_the_last_chorus_is_the_biggest_section(genre: str, mood: str, duration_
     choruses = [s for s in sections if s.kind == "chorus"]
     assert choruses[-1].energy == max(s.energy for s in sections)
     assert all(s.energy < choruses[-1].energy for s in sections if s is not choruses[-1])
-    assert sections[0].energy < choruses[0].energy or len(sections) == 1
+    assert sections[0].energy < choruses[0].energy or sections[0].kind == "chorus"
 
 
 @pytest.mark.parametrize("genre", ["pop", "house", "rock", "folk", "cinematic", "calm jazz"])

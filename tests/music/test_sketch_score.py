@@ -240,7 +240,7 @@ def melody(made: Plan, section: Section) -> NDArray[np.float64]:
             for note in phrase.notes:
                 at = int(step_of(made, phrase, note.start_s)) - section.first_bar * made.form.clock.steps
                 line[min(at, length - 1) :] = note.pitch
-    return line - line.mean()
+    return np.asarray(line - line.mean(), dtype=np.float64)
 
 
 def alike(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -19,7 +19,7 @@ from services.music.sketch.syllables import syllables
         ("slow piano ballad", "piano"),
         ("rock ballad with piano", "rock"),
         ("drum'n'bass roller", "drum and bass"),
-        ("K-Pop anthem", "pop"),
+        ("K-Pop anthem", "k-pop"),
         ("bossa nova on the beach", "latin"),
         ("neo-soul groove", "r&b"),
         ("symphonic metal", "metal"),
@@ -97,7 +97,7 @@ def test_syllables_are_counted(line: str, count: int) -> None:
 def test_what_is_stated_goes_before_what_is_read() -> None:
     stated = Reading("dance pop", "sad", 97.0, "F# minor", ("flute",))
     reading = read("happy techno at 130 BPM in C major with piano", 1, stated)
-    assert (reading.genre.name, reading.mood, reading.tempo_bpm) == ("pop", "sad", 97.0)
+    assert (reading.genre.name, reading.mood, reading.tempo_bpm) == ("dance pop", "sad", 97.0)
     assert (str(reading.key), reading.tempo_asked) == ("F# minor", True)
     assert set(reading.instruments) == {"piano", "flute"}
 

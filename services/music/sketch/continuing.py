@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from services.music.engine import RenderRequest
 from services.music.sketch.form import Clock, Form, sections_of
-from services.music.sketch.genres import STEPS
 from services.music.sketch.prompt import Reading
 from services.music.sketch.takes import Song, Take
 from services.music.sketch.tones import RATE
@@ -39,7 +38,8 @@ def continued_right(request: RenderRequest, source: Song, samples: int, reading:
         origin = 0  # a last chord at once
     more = with_lines(request.lyrics)[sung_sections(source) :]
     clock = replace(clock, bars=bars, total=samples, origin=origin)
-    sections = sections_of(reading or last.reading, [section for _, section in more], clock) if bars else ()
+    read = _going_on(reading or last.reading)
+    sections = sections_of(read, [section for _, section in more], clock) if bars else ()
     numbered = [
         replace(section, lines=tuple(replace(line, section=more[line.section][0]) for line in section.lines))
         for section in sections
@@ -56,10 +56,15 @@ def continued_left(request: RenderRequest, first: Take, samples: int, reading: R
     bars = int(lead / _bar_samples(clock))
     clock = replace(clock, bars=bars, total=samples, origin=0)
     clock = replace(clock, origin=lead - clock.at(bars))
-    sections = list(sections_of(reading or first.reading, (), clock) if bars else ())
+    sections = list(sections_of(_going_on(reading or first.reading), (), clock) if bars else ())
     if len(sections) > 1 and sections[-1].kind == "outro":
         sections[-1] = replace(sections[-1], kind=_WITHIN["outro"])
     return _take(request, first, Form(clock, tuple(sections)), reading)
+
+
+def _going_on(reading: Reading) -> Reading:
+    """A prompt's sections and beginning were for the whole song."""
+    return replace(reading, structure=(), opening=None)
 
 
 def _take(request: RenderRequest, neighbour: Take, form: Form, reading: Reading | None) -> Take:
@@ -75,4 +80,4 @@ def _take(request: RenderRequest, neighbour: Take, form: Form, reading: Reading 
 
 
 def _bar_samples(clock: Clock) -> float:
-    return STEPS * clock.step_s * RATE
+    return clock.steps * clock.step_s * RATE

@@ -120,13 +120,21 @@ def _extended(request: RenderRequest, source: Song, left: int, right: int) -> Ed
 
 
 def _asked(request: RenderRequest, source: Song) -> tuple[SketchReading, SketchReading | None]:
-    """What a request's prompt says of a song whose key and tempo stay; again where that is something else."""
-    stated = replace(request.stated or Reading(), key="", tempo_bpm=0.0)
+    """What a prompt says of a song whose key, tempo and meter stay; again where that is something else."""
+    stated = replace(request.stated or Reading(), key="", tempo_bpm=0.0, meter="")
     asked = read(request.prompt, source.takes[0].seed, stated)
     known = source.asked
-    asked = replace(asked, key=known.key, tempo_bpm=known.tempo_bpm, tempo_asked=known.tempo_asked)
-    same = (asked.genre.name, asked.mood, asked.wanted, asked.silent) == (
-        (known.genre.name, known.mood, known.wanted, known.silent)
+    asked = replace(
+        asked,
+        key=known.key,
+        tempo_bpm=known.tempo_bpm,
+        tempo_asked=known.tempo_asked,
+        meter=known.meter,
+        structure=known.structure,
+        opening=known.opening,
+    )
+    same = (asked.genre.name, asked.mood, asked.wanted, asked.silent, asked.fade) == (
+        (known.genre.name, known.mood, known.wanted, known.silent, known.fade)
     )
     return asked, None if same else asked
 

@@ -34,7 +34,7 @@ from services.music.sketch.timeline import timeline_of
 from services.music.splice import Splice
 
 # Part of every attestation, as the weights digest: change it with anything that changes a sample, or a state.
-VERSION = "1.1.0"
+VERSION = "2.0.0"
 
 
 class SketchEngine:
@@ -78,6 +78,7 @@ class SketchEngine:
                 tempo_bpm=round(plan.form.clock.tempo_bpm, 3),
                 key=str(reading.key),
                 instruments=reading.instruments,
+                meter=reading.meter.name,
             ),
             timeline_of(playing.arrangements, request.lyrics),
         )

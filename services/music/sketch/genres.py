@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator,
 from services.music.sketch.drumkit import KITS, PIECES
 from services.music.sketch.harmony import MODES, Key, bars_of
 from services.music.sketch.instruments import SOUNDS
+from services.music.sketch.meter import METERS
 
-STEPS = 16  # sixteenths in a bar
+STEPS = 16  # sixteenths in a bar of the table, which is written in 4/4
+MARKS = frozenset("Xxo?.234")
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 
@@ -61,6 +63,10 @@ class Genre(_Value):
     kit: str
     drums: Mapping[str, str]
     light: tuple[str, ...]
+    # What choruses and every fourth bar play in place of those lines.
+    lifted: Mapping[str, str] = {}
+    turn: Mapping[str, str] = {}
+    drums_when_asked: bool = False
     bass: Part
     chords: Part
     pad: Part | None = None
@@ -74,6 +80,18 @@ class Genre(_Value):
     warmth: float = 18_000.0
     room: tuple[float, float]
     pulse: int
+    meter: str = "4/4"
+    phrase: int = 4  # bars that the harmony comes in
+    # Weighted sections, longest first, where the words do not give the form.
+    forms: tuple[str, ...] = ()
+    # What pre-choruses and bridges move by; none takes the usual progressions.
+    lift_minor: tuple[str, ...] = ()
+    lift_major: tuple[str, ...] = ()
+    # The last bar of a section.
+    cadence_minor: str = "V"
+    cadence_major: str = "V"
+    build: bool = False  # a roll that grows through the pre-chorus
+    rap: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> "Genre":
@@ -81,17 +99,27 @@ class Genre(_Value):
             raise ValueError(f"no kit {self.kit!r}")
         if not set(self.light) <= set(self.drums) or not set(self.drums) <= PIECES:
             raise ValueError("light or drums name a piece that is not there")
-        if any(len(line) != STEPS for line in self.drums.values()):
-            raise ValueError(f"a drum line has not {STEPS} steps")
+        if not {*self.lifted, *self.turn} <= PIECES or self.meter not in METERS:
+            raise ValueError("an unknown piece or meter")
+        for line in (*self.drums.values(), *self.lifted.values(), *self.turn.values()):
+            if len(line) != STEPS or not set(line) <= MARKS:
+                raise ValueError(f"{line!r} is no line of {STEPS} strokes")
         if not set(self.modes) <= set(MODES) or list(self.tempo) != sorted(self.tempo):
             raise ValueError("an unknown mode, or tempi out of order")
         for mode in self.modes:
-            for progression in self.progressions(Key(0, mode)):
-                bars_of(progression, Key(0, mode))
+            key = Key(0, mode)
+            for progression in (*self.progressions(key), *self.lifts(key), self.cadence(key)):
+                bars_of(progression, key)
         return self
 
     def progressions(self, key: Key) -> tuple[str, ...]:
         return self.minor if key.is_minor else self.major
+
+    def lifts(self, key: Key) -> tuple[str, ...]:
+        return self.lift_minor if key.is_minor else self.lift_major
+
+    def cadence(self, key: Key) -> str:
+        return self.cadence_minor if key.is_minor else self.cadence_major
 
 
 @lru_cache(maxsize=1)

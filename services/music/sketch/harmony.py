@@ -32,6 +32,9 @@ _QUALITIES: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "add9": ((0, 4, 7, 14), (0, 3, 7, 14)),
     "13": ((0, 4, 10, 21), (0, 3, 10, 21)),
     "ø7": ((0, 3, 6, 10), (0, 3, 6, 10)),
+    "6": ((0, 4, 7, 9), (0, 3, 7, 9)),
+    "sus4": ((0, 5, 7), (0, 5, 7)),
+    "dim": ((0, 3, 6), (0, 3, 6)),
 }
 
 
@@ -85,7 +88,9 @@ def chord(symbol: str, key: Key) -> Chord:
     flat, numeral, suffix = match.groups()
     degree = _DEGREES[numeral.lower()]
     # A flat numeral is measured on the major scale, as bVII in a major key; the others on the key's own.
-    step = MODES["major"][degree] - 1 if flat else MODES[key.mode][degree]
+    # Dorian's own sixth has no major chord: there VI is the minor scale's.
+    borrowed = numeral == "VI" and key.mode == "dorian"
+    step = MODES["major"][degree] - 1 if flat or borrowed else MODES[key.mode][degree]
     upper, lower = _QUALITIES[suffix]
     return Chord(symbol, (key.tonic + step) % 12, upper if numeral.isupper() else lower)
 

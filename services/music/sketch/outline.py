@@ -8,7 +8,6 @@ from typing import Any
 
 from services.music.sketch.arrangement import Arrangement
 from services.music.sketch.form import Clock
-from services.music.sketch.genres import STEPS
 from services.music.sketch.tones import RATE
 
 
@@ -28,7 +27,7 @@ def outline(arrangements: Sequence[tuple[int, Arrangement]]) -> Mapping[str, Any
             return (at + clock.origin) / RATE + step * clock.step_s
 
         for section in arrangement.take.sung.sections:
-            begin = section.first_bar * STEPS
+            begin = section.first_bar * clock.steps
             sections.append(
                 {
                     "kind": section.kind,
@@ -51,6 +50,7 @@ def outline(arrangements: Sequence[tuple[int, Arrangement]]) -> Mapping[str, Any
         chords += [[chord.symbol for chord in bar] for bar in plan.chords[: clock.bars + ending]]
     return {
         "tempo_bpm": plans[0][2].form.clock.tempo_bpm,
+        "meter": plans[0][2].form.clock.meter.name,
         "genre": first.genre.name,
         "mood": first.mood,
         "tonic": first.key.tonic,

@@ -1,88 +1,20 @@
-"""The players: drums, bass, chords, pad, arpeggio. Each writes its notes for one bar of the plan.
+"""The players: bass, chords, pad, arpeggio. Each writes its notes for one bar of the plan.
 
-Knows patterns and time; melodies are in leads.py, sounds and levels elsewhere.
+Knows patterns and time; drums are in drumming.py, melodies in leads.py, sounds and levels elsewhere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from services.music.sketch.form import Section
-from services.music.sketch.genres import STEPS, Part
+from services.music.sketch.genres import Part
 from services.music.sketch.instruments import SOUNDS
 from services.music.sketch.plan import Plan
 from services.music.sketch.randomness import stream
 from services.music.sketch.score import Stroke, Tone
 from services.music.sketch.tones import RATE
-
-_ACCENTS = {"X": 1.0, "x": 0.74, "o": 0.36, "?": 0.55}
-_PANS = {
-    "closed": 0.22, "hat": 0.22, "pedal": 0.22, "ride": -0.3, "shaker": -0.38, "tambourine": 0.4,
-    "rim": -0.18, "clave": 0.3, "conga": -0.28, "tom": -0.2, "floor_tom": 0.25, "taiko": 0.1, "timpani": -0.1,
-}  # fmt: skip
-_FILLS = (
-    {"snare": "....x.xxX.xxXxXX", "kick": "X.....x........."},
-    {"tom": "........x.x.....", "floor_tom": "............X.X.", "snare": "....X...x......x"},
-    {"snare": "........o.oxxxXX", "kick": "X.......X......."},
-    {"snare": "....X.......xXxX", "kick": "X.....x...x....."},
-)
-_HAND_FILLS = ({"conga": "........x.xxx.XX"}, {"rim": "..........x.x.XX"})
-_ORCHESTRA_FILLS = ({"timpani": "........o.oxxxXX", "cymbal": "x..............."},)
-_FILLS_OF: Mapping[str, Sequence[Mapping[str, str]]] = {
-    "orchestra": _ORCHESTRA_FILLS, "soft": _HAND_FILLS, "latin": _HAND_FILLS,
-}  # fmt: skip
-_SILENT = "." * STEPS
-_STEADY = frozenset({"closed", "ride", "shaker"})
-_BY_HAND = frozenset({"dusty", "acoustic", "brush", "latin", "soft"})
-# Above this a section has all its drums; below the second only the light ones, and then none.
-_FULL_DRUMS, _LIGHT_DRUMS = 0.56, 0.34
-
-
-def drums(plan: Plan, section: Section, bar: int) -> Iterator[Stroke]:
-    genre, clock = plan.reading.genre, plan.form.clock
-    rng = stream(plan.seed, "drums", bar)
-    pattern = _drum_pattern(plan, section, bar)
-    starts = bar == section.first_bar and bar > 0
-    if pattern and starts and section.energy > 0.7 and genre.kit not in ("brush", "soft", "dusty"):
-        yield Stroke("crash", bar, clock.at(bar), 0.8, 0.1)
-    loud = 0.72 + 0.28 * section.energy
-    for piece, line in pattern.items():
-        for step, mark in enumerate(line):
-            if mark == "." or (mark == "?" and rng.random() > 0.35):
-                continue
-            velocity = _ACCENTS[mark] * rng.uniform(0.92, 1.0) * loud
-            late = int(abs(rng.normal(0, 0.003)) * RATE) if genre.kit in _BY_HAND else 0
-            at = clock.at(bar, step) + late
-            yield Stroke(piece, int(rng.integers(99)), at, velocity, _PANS.get(piece, 0.0))
-
-
-def _drum_pattern(plan: Plan, section: Section, bar: int) -> dict[str, str]:
-    genre = plan.reading.genre
-    if not plan.band.drums or section.energy < _LIGHT_DRUMS:
-        return {}
-    full = section.energy >= _FULL_DRUMS
-    pattern = {piece: line for piece, line in genre.drums.items() if full or piece in genre.light}
-    if plan.band.percussion:
-        pattern = {"shaker": "x.xox.xox.xox.xo", "conga": "..x...xx..x...xx", **pattern}
-    last = section.first_bar + section.bars - 1
-    if bar == last and section.bars >= 2 and pattern and _next_energy(plan, section) >= _FULL_DRUMS:
-        fills = _FILLS_OF.get(genre.kit, _FILLS)
-        fill = fills[int(stream(plan.seed, "fill", section.kind).integers(len(fills)))]
-        for piece in {**pattern, **fill}:
-            line = pattern.get(piece, _SILENT)
-            if piece not in _STEADY:  # the rest makes room for the fill
-                line = line[:8] + _SILENT[8:]
-            pattern[piece] = _overlaid(line, fill.get(piece, _SILENT))
-    return pattern
-
-
-def _overlaid(line: str, fill: str) -> str:
-    return "".join(new if new != "." else old for old, new in zip(line, fill, strict=True))
-
-
-def _next_energy(plan: Plan, section: Section) -> float:
-    after = section.first_bar + section.bars
-    return plan.form.section_of(after).energy if after < plan.form.clock.bars else 0.9
 
 
 def bass(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
@@ -90,23 +22,72 @@ def bass(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
     if part is None or not _plays(part, section, 0.32):
         return
     rng = stream(plan.seed, "bass", bar)
-    sound = SOUNDS[part.sound]
+    sound, clock = SOUNDS[part.sound], plan.form.clock
+    changes = _changes(plan, bar)
     sustained = section.energy < 0.42
-    line = "r---------------" if sustained else _line(plan, part, "bass", section, bar)
+    line = _held(plan, bar) if sustained else _line(plan, part, "bass", section, bar)
+    before = _bass_root(plan.chord_at(max(bar - 1, 0), clock.steps - 1).root, sound.lowest)
+    loud = 0.8 + 0.2 * section.energy_at(bar)
     for step, letter, length in _strikes(line):
-        chord = plan.chord_at(bar, step)
-        root = 31 + (chord.root - 31) % 12
-        if root > 38 and root - 12 >= sound.lowest:
-            root -= 12  # E1 to D2: low, and still heard
+        if letter in "ftso" and any(change <= step for change in changes):
+            letter = "r"  # a new chord is heard by its root first
+        changes = [change for change in changes if change > step]
+        chord, following = plan.chord_at(bar, step), plan.chord_at(bar + 1, 0)
+        root = _bass_root(chord.root, sound.lowest)
+        velocity = (0.9 if step % 4 == 0 else 0.78) * loud
+        at, hold_s = clock.at(bar, step), length * clock.step_s * 0.94
         if letter == "a":
-            target = plan.chord_at(bar + 1, 0).root
-            pitch = root + (target - root + 6) % 12 - 6 + (1 if rng.random() < 0.4 else -1)
+            pitch = root + (following.root - root + 6) % 12 - 6 + (1 if rng.random() < 0.4 else -1)
+        elif letter == "n":
+            pitch = _bass_root(following.root, sound.lowest)
+        elif letter == "g":
+            target = root if root != before else root + 12
+            for turn in range(3):  # the way there, by ear one sound
+                pitch = round(before + (target - before) * turn / 3)
+                place = clock.at(bar, step + turn / 2)
+                yield Tone(
+                    "bass",
+                    part.sound,
+                    _within(pitch, sound.lowest, 108),
+                    place,
+                    clock.step_s * 0.5,
+                    velocity,
+                    0.0,
+                    part.gain,
+                )
+            pitch, at = target, clock.at(bar, step + 1.5)
+            hold_s = max(length - 1.5, 0.5) * clock.step_s * 0.94
         else:
             pitch = root + chord.nth(letter)
-        hold_s = length * plan.form.clock.step_s * 0.94
-        velocity = (0.9 if step % 4 == 0 else 0.78) * (0.8 + 0.2 * section.energy)
-        at = plan.form.clock.at(bar, step)
-        yield Tone("bass", part.sound, max(pitch, sound.lowest), at, hold_s, velocity, 0.0, part.gain)
+        before = pitch
+        yield Tone(
+            "bass", part.sound, _within(pitch, sound.lowest, 108), at, hold_s, velocity, 0.0, part.gain
+        )
+
+
+def _bass_root(root: int, lowest: int) -> int:
+    """The pitch of a root from E1 to D2: low, and still heard."""
+    pitch = 31 + (root - 31) % 12
+    return pitch - 12 if pitch > 38 and pitch - 12 >= lowest else pitch
+
+
+def _changes(plan: Plan, bar: int) -> list[int]:
+    """Steps of a bar at which the chord's root is a new one."""
+    chords, steps = plan.chords[bar], plan.form.clock.steps
+    before = plan.chords[bar - 1][-1].root if bar else -1
+    out = []
+    for index, chord in enumerate(chords):
+        if chord.root != before:
+            out.append(-(-index * steps // len(chords)))
+        before = chord.root
+    return out
+
+
+def _held(plan: Plan, bar: int) -> str:
+    """One long stroke for each chord of a bar."""
+    steps, count = plan.form.clock.steps, len(plan.chords[bar])
+    starts = {-(-index * steps // count) for index in range(count)}
+    return "".join("r" if step in starts else "-" for step in range(steps))
 
 
 def harmony(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
@@ -114,19 +95,25 @@ def harmony(plan: Plan, section: Section, bar: int) -> Iterator[Tone]:
     band = plan.band
     if _plays(band.chords, section, 0.30):
         yield from _comp(plan, section, bar, band.chords, "chords")
-    if band.arp is not None and _plays(band.arp, section, 0.5):
+    if band.arp is not None and _plays(band.arp, section, 0.5, 0.12 * plan.reading.density):
         yield from _comp(plan, section, bar, band.arp, "arp")
     if band.pad is not None and _plays(band.pad, section, 0.25):
-        yield from _comp(plan, section, bar, band.pad, "pad")
+        pad = list(_comp(plan, section, bar, band.pad, "pad"))
+        yield from pad
+        if section == plan.form.climax and pad:
+            top = max(pad, key=lambda tone: tone.pitch)
+            yield replace(top, pitch=_within(top.pitch + 12, 0, SOUNDS[top.sound].highest))
+    for bus, part in band.others:
+        yield from _comp(plan, section, bar, part, bus)
 
 
 def _comp(plan: Plan, section: Section, bar: int, part: Part, bus: str) -> Iterator[Tone]:
     rng = stream(plan.seed, bus, bar)
     clock, sound = plan.form.clock, SOUNDS[part.sound]
     line = _line(plan, part, bus, section, bar)
-    if bus == "pad" and len(plan.chords[bar]) == 2 and line == "x---------------":
-        line = "x-------x-------"
-    loud = 0.7 + 0.3 * section.energy
+    if bus == "pad" and set(line[1:]) == {"-"}:
+        line = _held(plan, bar).replace("r", "x")
+    loud = 0.7 + 0.3 * section.energy_at(bar)
     for step, letter, length in _strikes(line):
         voicing = plan.voicing_at(bar, step)
         lift = 12 if bus == "arp" else 0
@@ -173,10 +160,12 @@ def ending(plan: Plan) -> tuple[list[Tone], list[Stroke]]:
             pan = _pan("chords", order, len(chosen), 0)
             tones.append(Tone(bus, part.sound, placed, at + order * 500, rest_s * 0.85, 0.8, pan, gain_db))
     if band.bass is not None:
-        root = 31 + (chord.root - 31) % 12
-        lowest = SOUNDS[band.bass.sound].lowest
-        root = root - 12 if root > 38 and root - 12 >= lowest else root
+        root = _bass_root(chord.root, SOUNDS[band.bass.sound].lowest)
         tones.append(Tone("bass", band.bass.sound, root, at, rest_s * 0.7, 0.85, 0, band.bass.gain))
+    tones += [
+        Tone("lead", part.sound, home_pitch(plan, part), at, rest_s * 0.7, 0.7, 0.08, part.gain - 2)
+        for part in band.leads
+    ]
     strokes: list[Stroke] = []
     genre = plan.reading.genre
     if band.drums and genre.drums:
@@ -185,15 +174,25 @@ def ending(plan: Plan) -> tuple[list[Tone], list[Stroke]]:
     return tones, strokes
 
 
-def _plays(part: Part, section: Section, usual: float) -> bool:
-    return (usual if part.from_ is None else part.from_) <= section.energy <= part.until
+def home_pitch(plan: Plan, part: Part) -> int:
+    """The tonic where an instrument is at home."""
+    sound = SOUNDS[part.sound]
+    middle = min(max(70, sound.lowest + 8), sound.highest - 9)
+    return middle + (plan.reading.key.tonic - middle + 6) % 12 - 6
+
+
+def _plays(part: Part, section: Section, usual: float, more: float = 0.0) -> bool:
+    return (
+        usual if part.from_ is None else part.from_
+    ) <= section.energy + more and section.energy <= part.until
 
 
 def _line(plan: Plan, part: Part, bus: str, section: Section, bar: int) -> str:
     """A section keeps to one line of its part, and allows itself another every fourth bar."""
     first = int(stream(plan.seed, bus, "line", section.kind).integers(len(part.line)))
     turn = (bar - section.first_bar) % 4 == 3
-    return part.line[(first + turn) % len(part.line)] if bus == "bass" else part.line[first]
+    line = part.line[(first + turn) % len(part.line)] if bus == "bass" else part.line[first]
+    return plan.form.clock.meter.fitted(line)
 
 
 def _strikes(line: str) -> Iterator[tuple[int, str, int]]:
@@ -202,7 +201,7 @@ def _strikes(line: str) -> Iterator[tuple[int, str, int]]:
         if letter in ".-":
             continue
         length = 1
-        while step + length < STEPS and line[step + length] == "-":
+        while step + length < len(line) and line[step + length] == "-":
             length += 1
         yield step, letter, length
 

@@ -3,25 +3,37 @@
 Made once, before the first note; all else follows from it and the seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.music.engine import LyricSection
 from services.music.engine import Reading as Stated
-from services.music.sketch.form import Form, Section, shape
-from services.music.sketch.genres import STEPS, Part
-from services.music.sketch.harmony import Chord, bars_of, voiced
+from services.music.sketch.form import Form, shape
+from services.music.sketch.genres import Part
+from services.music.sketch.harmony import Chord, voiced
+from services.music.sketch.progressions import song_chords
 from services.music.sketch.prompt import Reading, read
-from services.music.sketch.randomness import Seed, stream
+from services.music.sketch.randomness import Seed
+from services.music.sketch.vocabulary import EXACT, KINDS
 
-# Which of the song's three progressions a section uses.
-_USES = {"chorus": 1, "hook": 1, "solo": 1, "outro": 1, "pre-chorus": 2, "bridge": 2, "break": 2}
 CHORD_CENTRE = 62
+# Who plays a part whose instrument the prompt forbids; an arpeggio is left out.
+_SUBSTITUTES: Mapping[str, tuple[str, ...]] = {
+    "bass": ("finger_bass", "upright_bass", "synth_bass"),
+    "chords": ("piano", "epiano", "clean_guitar", "poly_synth", "staccato_strings"),
+    "pad": ("strings", "warm_pad", "organ", "choir"),
+    "lead": ("flute", "trumpet", "violin", "soft_lead", "vibes"),
+}
+# How an instrument plays that comes beside those the genre has.
+_BESIDE = {"chords": ("x---..x-x---..x-",), "arp": ("..1.3.2...4.3...",), "pad": ("x---------------",)}
 
 
 @dataclass(frozen=True)
 class Band:
-    """The parts after the prompt's wishes. `leads` take turns; `featured` ones were asked for."""
+    """The parts after the prompt's wishes.
+
+    `leads` take turns; `featured` ones were asked for, and play along where another leads or someone sings.
+    """
 
     bass: Part | None
     chords: Part
@@ -31,6 +43,7 @@ class Band:
     featured: bool
     drums: bool
     percussion: bool
+    others: tuple[tuple[str, Part], ...] = ()  # more that were asked for: role and part
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,7 @@ class Plan:
 
     def _index(self, bar: int, step: float) -> int:
         count = len(self.chords[bar])
-        return min(int(step * count / STEPS), count - 1)
+        return min(int(step * count / self.form.clock.steps), count - 1)
 
 
 def make_plan(
@@ -64,7 +77,7 @@ def make_plan(
 
 def arranged(seed: int, reading: Reading, form: Form) -> Plan:
     """All that follows from a reading and a form."""
-    chords = _harmony(reading, form.sections, seed)
+    chords = song_chords(reading, form.sections, seed)
     return Plan(seed, reading, form, band_of(reading), chords, voicings_of(chords, CHORD_CENTRE))
 
 
@@ -81,53 +94,67 @@ def voicings_of(chords: Sequence[tuple[Chord, ...]], centre: int) -> tuple[tuple
     return tuple(voicings)
 
 
-def _harmony(reading: Reading, sections: Sequence[Section], seed: int) -> tuple[tuple[Chord, ...], ...]:
-    rng = stream(seed, "harmony")
-    pool = list(reading.genre.progressions(reading.key))
-    order = [pool[i] for i in rng.permutation(len(pool))]
-    chosen = [bars_of(order[i % len(order)], reading.key) for i in range(3)]
-    out: list[tuple[Chord, ...]] = []
-    for section in sections:
-        progression = chosen[_USES.get(section.kind, 0)]
-        out += [progression[i % len(progression)] for i in range(section.bars)]
-    home = min(
-        (c for bars in chosen for bar in bars for c in bar), key=lambda c: (c.root - reading.key.tonic) % 12
-    )
-    if home.root != reading.key.tonic:
-        home = bars_of("i" if reading.key.is_minor else "I", reading.key)[0][0]
-    return (*out, (home,))
-
-
 def band_of(reading: Reading) -> Band:
     genre, wanted, silent = reading.genre, reading.wanted, reading.silent
     chords, arp, pad, bass = genre.chords, genre.arp, genre.pad, genre.bass
-    if sounds := wanted.get("chords"):
-        guitar = sounds[0] == "clean_guitar" and chords.voicing == "power"  # an electric one, in rock
-        if not guitar:
-            chords = _given(chords, sounds[0])
-        if len(sounds) > 1:
-            arp = _given(arp or Part(sound=sounds[1], line=("..1.3.2...4.3...",)), sounds[1])
-    if sounds := wanted.get("arp"):
-        arp = _given(arp or Part(sound=sounds[0], line=("..1.3.2...4.3...",)), sounds[0])
-    if sounds := wanted.get("pad"):
-        pad = _given(pad or Part(sound=sounds[0]), sounds[0])
-    if sounds := wanted.get("bass"):
-        bass = _given(bass, sounds[0])
-    leads = tuple(genre.lead.model_copy(update={"sound": sound}) for sound in wanted.get("lead", ()))
-    return Band(
-        bass=None if "bass" in silent else bass,
-        chords=chords,
-        pad=None if "pad" in silent else pad,
-        arp=arp,
-        leads=() if "lead" in silent else leads or (genre.lead,),
-        featured=bool(leads),
-        drums="drums" not in silent,
-        percussion="percussion" in wanted,
+    others: list[tuple[str, Part]] = []
+    sounds = list(wanted.get("chords", ()))
+    if sounds and not (chords.voicing == "power" and not _serves(chords.sound, sounds[0])):
+        chords = _given(chords, sounds.pop(0))
+    others += [("chords", _beside("chords", sound)) for sound in sounds]
+    if sounds := list(wanted.get("arp", ())):
+        arp = _given(arp or _beside("arp", sounds[0]), sounds[0])
+        others += [("arp", _beside("arp", sound)) for sound in sounds[1:]]
+    if sounds := list(wanted.get("pad", ())):
+        pad = _given(pad or _beside("pad", sounds[0]), sounds[0])
+        others += [("pad", _beside("pad", sound)) for sound in sounds[1:]]
+    if "bass" in wanted:
+        bass = _given(bass, (*wanted["bass"], bass.sound)[0])
+    leads = tuple(
+        genre.lead.model_copy(
+            update={"sound": genre.lead.sound if _serves(genre.lead.sound, sound) else sound}
+        )
+        for sound in wanted.get("lead", ())
     )
+    lead = _allowed("lead", genre.lead, silent)
+    return Band(
+        bass=None if "bass" in silent else _allowed("bass", bass, silent),
+        chords=_allowed("chords", chords, silent) or chords,
+        pad=pad and _allowed("pad", pad, silent),
+        arp=None if arp is None or arp.sound in silent else arp,
+        leads=leads or ((lead,) if lead else ()),
+        featured=bool(leads),
+        drums="drums" not in silent and (not genre.drums_when_asked or "drums" in wanted),
+        percussion="percussion" in wanted,
+        others=tuple(others),
+    )
+
+
+def _serves(own: str, asked: str) -> bool:
+    return own == asked or (asked not in EXACT and own in KINDS.get(asked, ()))
 
 
 def _given(part: Part, sound: str) -> Part:
     """A part on an instrument that was asked for: heard in every section, and not too softly."""
+    kept = _serves(part.sound, sound)
     return part.model_copy(
-        update={"sound": sound, "from_": 0.0, "until": 1.0, "gain": max(part.gain, 0.0), "voicing": "close"}
+        update={
+            "sound": part.sound if kept else sound,
+            "from_": 0.0,
+            "until": 1.0,
+            "gain": max(part.gain, 0.0),
+            "voicing": part.voicing if kept else "close",
+        }
     )
+
+
+def _beside(role: str, sound: str) -> Part:
+    return Part.model_validate({"sound": sound, "line": _BESIDE[role], "from": 0.0, "gain": -1.0})
+
+
+def _allowed(role: str, part: Part, silent: frozenset[str]) -> Part | None:
+    """The part on the first instrument that nobody forbids; None when all are."""
+    if part.sound not in silent:
+        return part
+    sound = next((other for other in _SUBSTITUTES[role] if other not in silent), None)
+    return part.model_copy(update={"sound": sound, "voicing": "close"}) if sound else None

@@ -57,8 +57,3 @@ def stream(seed: Seed, *purpose: object) -> np.random.Generator:
     words = [zlib.crc32(repr(part).encode()) for part in purpose]
     first = seed if isinstance(seed, int) else seed.of(purpose)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([first, *words])))
-
-
-def resumed(rng: np.random.Generator, seed: Seed, *purpose: object) -> np.random.Generator:
-    """`rng` as it is, or a new generator where `purpose` is renewed: what was drawn before stays."""
-    return stream(seed, *purpose) if isinstance(seed, Seeds) and seed.renewed(*purpose) else rng

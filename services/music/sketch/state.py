@@ -13,20 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.common.errors import InvalidField
 from services.music.edit import Source
 from services.music.sketch.form import Clock, Form, Section, SungLine
-from services.music.sketch.genres import STEPS, genres
+from services.music.sketch.genres import genres
 from services.music.sketch.harmony import MODES, Key
 from services.music.sketch.instruments import SOUNDS
+from services.music.sketch.meter import METERS
 from services.music.sketch.outline import outline
 from services.music.sketch.playing import Playing
 from services.music.sketch.prompt import Reading
 from services.music.sketch.syllables import Syllable
 from services.music.sketch.takes import MOST_SEEDS, PRELUDE, Change, Song, Take
+from services.music.sketch.templates import WEIGHTS
 from services.music.sketch.tones import RATE
 from services.music.sketch.vocabulary import MOODS, NEUTRAL
 
 _MOST_LINKS = 32
 _MOST_SAMPLES = 600 * RATE
 _MOST_BARS = 4_000
+_MOST_STEPS = _MOST_BARS * max(meter.steps for meter in METERS.values())
 _LONGEST_END_S = 2.0  # besides what would be another bar
 # A remix of words changes its sections one by one.
 _MOST_CHANGES = 2_000
@@ -54,6 +57,10 @@ class _Reading(_Value):
     wanted: Annotated[dict[_Name, list[_Name]], Field(max_length=16)]
     silent: Annotated[list[_Name], Field(max_length=16)]
     instruments: Annotated[list[_Name], Field(max_length=64)]
+    meter: _Name
+    structure: Annotated[list[_Name], Field(max_length=64)]
+    opening: tuple[_Name, _Name] | None
+    fade: bool
 
     @classmethod
     def of(cls, reading: Reading) -> "_Reading":
@@ -67,6 +74,10 @@ class _Reading(_Value):
             wanted={role: list(sounds) for role, sounds in reading.wanted.items()},
             silent=sorted(reading.silent),
             instruments=list(reading.instruments),
+            meter=reading.meter.name,
+            structure=list(reading.structure),
+            opening=reading.opening,
+            fade=reading.fade,
         )
 
     def value(self) -> Reading:
@@ -74,6 +85,10 @@ class _Reading(_Value):
             raise StateError(f"no genre {self.genre!r}, mode {self.mode!r} or mood {self.mood!r}")
         if unknown := {sound for sounds in self.wanted.values() for sound in sounds} - set(SOUNDS):
             raise StateError(f"no instrument {sorted(unknown)[0]!r}")
+        if self.meter not in METERS or not set(self.structure) <= set(WEIGHTS):
+            raise StateError(f"no meter {self.meter!r}, or no such sections")
+        if self.opening and self.opening[1] not in {"", *SOUNDS}:
+            raise StateError(f"no instrument {self.opening[1]!r}")
         mood = MOODS.get(self.mood, NEUTRAL)
         return Reading(
             genre=genres()[self.genre],
@@ -86,22 +101,27 @@ class _Reading(_Value):
             instruments=tuple(self.instruments),
             energy=mood.energy,
             brightness=mood.brightness,
+            density=mood.density,
+            meter=METERS[self.meter],
+            structure=tuple(self.structure),
+            opening=self.opening,
+            fade=self.fade,
         )
 
 
 class _Line(_Value):
     section: Annotated[int, Field(ge=0, le=1_000)]
     line: Annotated[int, Field(ge=0, le=1_000)]
-    first_step: Annotated[int, Field(ge=0, le=_MOST_BARS * STEPS)]
-    steps: Annotated[int, Field(ge=1, le=_MOST_BARS * STEPS)]
-    # each its consonants and then its vowel
+    first_step: Annotated[int, Field(ge=0, le=_MOST_STEPS)]
+    steps: Annotated[int, Field(ge=1, le=_MOST_STEPS)]
+    # each its consonants and then its vowel, a capital one where it is stressed
     syllables: Annotated[
-        str, Field(pattern=r"^([^\s\d]{0,2}[aeiou]( [^\s\d]{0,2}[aeiou])*)?$", max_length=4_000)
+        str, Field(pattern=r"^([^\s\d]{0,2}[aeiouAEIOU]( [^\s\d]{0,2}[aeiouAEIOU])*)?$", max_length=4_000)
     ]
 
     @classmethod
     def of(cls, line: SungLine) -> "_Line":
-        syllables = " ".join(syllable.onset + syllable.vowel for syllable in line.syllables)
+        syllables = " ".join(s.onset + (s.vowel.upper() if s.stressed else s.vowel) for s in line.syllables)
         return cls(
             section=line.section,
             line=line.line,
@@ -111,7 +131,9 @@ class _Line(_Value):
         )
 
     def value(self) -> SungLine:
-        syllables = tuple(Syllable(text[-1], text[:-1]) for text in self.syllables.split())
+        syllables = tuple(
+            Syllable(text[-1].lower(), text[:-1], text[-1].isupper()) for text in self.syllables.split()
+        )
         return SungLine(self.section, self.line, self.first_step, self.steps, syllables)
 
 
@@ -139,6 +161,7 @@ class _Take(_Value):
     origin: Annotated[int, Field(ge=0, le=_MOST_SAMPLES)]
     swing: Annotated[float, Field(ge=0, le=0.4)]
     swing_eighths: bool
+    meter: _Name
     level: Annotated[float, Field(ge=0.001, le=100)]
     sections: Annotated[list[_Section], Field(max_length=1_000)]
     words: Annotated[list[Annotated[list[_Line], Field(max_length=1_000)]], Field(max_length=1_000)] | None
@@ -157,6 +180,7 @@ class _Take(_Value):
             origin=clock.origin,
             swing=clock.swing,
             swing_eighths=clock.swing_eighths,
+            meter=clock.meter.name,
             level=take.level or 1.0,
             sections=[
                 _Section(
@@ -178,18 +202,28 @@ class _Take(_Value):
         )
 
     def value(self) -> Take:
-        clock = Clock(self.tempo_bpm, self.bars, self.samples, self.swing, self.swing_eighths, self.origin)
+        if self.meter not in METERS:
+            raise StateError(f"no meter {self.meter!r}")
+        clock = Clock(
+            self.tempo_bpm,
+            self.bars,
+            self.samples,
+            self.swing,
+            self.swing_eighths,
+            self.origin,
+            METERS[self.meter],
+        )
         if sum(section.bars for section in self.sections) != self.bars:
             raise StateError(f"{self.bars} bars are not those of the sections")
-        ending, bar = self.samples - clock.at(self.bars), STEPS * clock.step_s * RATE
+        ending, bar = self.samples - clock.at(self.bars), clock.steps * clock.step_s * RATE
         if not -bar <= ending <= bar + _LONGEST_END_S * RATE:
             raise StateError(f"{self.bars} bars do not make {self.samples} samples")
-        form = Form(clock, tuple(_sections(self.sections, [s.lines for s in self.sections])))
+        form = Form(clock, tuple(_sections(self.sections, [s.lines for s in self.sections], clock.steps)))
         words = None
         if self.words is not None:
             if len(self.words) != len(self.sections):
                 raise StateError(f"words for {len(self.words)} sections of {len(self.sections)}")
-            words = Form(clock, tuple(_sections(self.sections, self.words)))
+            words = Form(clock, tuple(_sections(self.sections, self.words, clock.steps)))
         changes = tuple(
             Change(c.seed, c.variance, c.first_bar, c.stop_bar, c.reading.value() if c.reading else None)
             for c in self.changes
@@ -210,10 +244,10 @@ class _State(BaseModel):
     takes: Annotated[list[_Take], Field(min_length=1, max_length=2 * _MOST_LINKS + 1)]
 
 
-def _sections(sections: list[_Section], lines: list[list[_Line]]) -> Iterator[Section]:
+def _sections(sections: list[_Section], lines: list[list[_Line]], steps: int) -> Iterator[Section]:
     bar = 0
     for section, sung in zip(sections, lines, strict=True):
-        if any(line.first_step + line.steps > section.bars * STEPS for line in sung):
+        if any(line.first_step + line.steps > section.bars * steps for line in sung):
             raise StateError(f"a line is longer than its section of {section.bars} bars")
         yield Section(section.kind, bar, section.bars, section.energy, tuple(line.value() for line in sung))
         bar += section.bars

@@ -1,4 +1,4 @@
-"""Lines of lyrics as syllables: how many, on which vowel, after which consonant.
+"""Lines of lyrics as syllables: how many, on which vowel, after which consonant, stressed or not.
 
 Good enough to sing by; knows spelling, not pronunciation. Latin, Cyrillic and Greek letters by vowel groups,
 Chinese, Japanese and Korean by character, other scripts by length.
@@ -6,11 +6,26 @@ Chinese, Japanese and Korean by character, other scripts by length.
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _VOWELS = "aeiouyаеёиоуыэюяіїєαεηιουω"
 _GROUPS = re.compile(f"[{_VOWELS}]+")
 _SPOKEN_E = re.compile(r"(?:[^aeiouy]le|[cszxg]es|[td]ed)$")
+# Words of one syllable that lean on the next, and words and endings that are not stressed on the first.
+_WEAK = re.compile(
+    r"a|an|the|and|or|but|nor|of|to|in|on|at|by|for|from|with|as|is|am|are|was|"
+    r"were|be|been|it|its|he|she|we|me|my|you|your|they|them|their|our|us|his|her|"
+    r"him|i|that|this|than|then|so|if|do|does|did|has|have|had|can|will|would|"
+    r"could|should|must|shall|not|no|there|what|when|who"
+)
+_SECOND = re.compile(
+    r"a(?:bout|bove|cross|fraid|gain|gainst|go|head|live|lone|long|mong|part|round|sleep|wake|way|ware)"
+    r"|be(?:come|fore|gan|gin|gun|hind|lieve|long|low|neath|side|tween|yond|cause)[a-z]*"
+    r"|(?:re|de)[cfglmnptv][a-z]{2,}|to(?:day|night|morrow|gether|ward)|for(?:ever|get|give|got)[a-z]*"
+    r"|un(?:til|der)|in(?:side|to)|with(?:in|out)|my(?:self)|your(?:self)|hel(?:lo)|good(?:bye)"
+)
+_BEFORE_LAST = re.compile(r"(?:tion|sion|cian|cious|tious|ic)s?$")
+_THIRD_LAST = re.compile(r"(?:ity|ical|ify|ogy)s?$")
 # Vowel group → colour; the first that matches.
 _COLOURS = (
     ("ee|ea|ie|ei|y$|^i|и|і|ι|η|ї", "i"), ("oo|ou|ew|^u|у|ю|υ", "u"),
@@ -22,6 +37,7 @@ _COLOURS = (
 class Syllable:
     vowel: str  # one of "aeiou"
     onset: str  # the consonant letters before it, lower case; "" when there are none
+    stressed: bool = False
 
 
 def syllables(line: str) -> tuple[Syllable, ...]:
@@ -29,8 +45,22 @@ def syllables(line: str) -> tuple[Syllable, ...]:
     plain = "".join(c for c in unicodedata.normalize("NFKD", line.lower()) if not unicodedata.combining(c))
     out: list[Syllable] = []
     for word in re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d", unicodedata.normalize("NFC", plain)):
-        out.extend(_of_word(word.replace("'", "").replace("’", "")))
+        bare = word.replace("'", "").replace("’", "")
+        of_word = _of_word(bare)
+        stressed = _stress(bare, len(of_word))
+        out.extend(replace(syllable, stressed=i == stressed) for i, syllable in enumerate(of_word))
     return tuple(out)
+
+
+def _stress(word: str, count: int) -> int:
+    """Which of a word's syllables is stressed, or -1: by the rules of English, for want of a dictionary."""
+    if count == 1:
+        return -1 if _WEAK.fullmatch(word) else 0
+    if _THIRD_LAST.search(word):
+        return max(count - 3, 0)
+    if _BEFORE_LAST.search(word):
+        return count - 2
+    return 1 if _SECOND.fullmatch(word) else 0
 
 
 def _of_word(word: str) -> list[Syllable]:

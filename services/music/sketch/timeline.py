@@ -12,7 +12,6 @@ from services.music.engine import LyricSection
 from services.music.sketch.arrangement import Arrangement
 from services.music.sketch.form import SungLine
 from services.music.sketch.general_midi import ANY_KEY, ANY_PROGRAM, KEYS, PROGRAMS, VOICE
-from services.music.sketch.genres import STEPS
 from services.music.sketch.harmony import NOTE_NAMES, Chord
 from services.music.sketch.plan import Plan
 from services.music.sketch.score import Bar, Phrase
@@ -66,7 +65,7 @@ def timeline_of(arrangements: Sequence[tuple[int, Arrangement]], lyrics: Sequenc
     made = pb.Timeline(
         duration_s=total / RATE,
         tempo_bpm=60 / (clock.step_s * _QUARTER),
-        meter=f"{STEPS // _QUARTER}/4",
+        meter=clock.meter.name,
         key=str(first.reading.key),
         first_downbeat_s=clock.at(0) / RATE,
         bars=before,
@@ -106,7 +105,7 @@ def _chords(takes: Sequence[_Placed]) -> Iterator[pb.TimelineChord]:
             bar = take.plan.chords[number] if number >= 0 else ()
             for place, chord in enumerate(bar):
                 if (symbol := chord_symbol(chord)) != before:
-                    at = clock.at(number, place * STEPS / len(bar))
+                    at = clock.at(number, place * clock.steps / len(bar))
                     yield pb.TimelineChord(symbol=symbol, start_s=take.second(at))
                 before = symbol
 
@@ -121,7 +120,7 @@ def _lines(take: _Placed, lyrics: Sequence[LyricSection]) -> Iterator[pb.Timelin
     sung = {phrase.at: phrase for bar in take.bars for phrase in bar.phrases}
     for section in sung_form.sections:
         for line in section.lines:
-            phrase = sung.get(clock.at(0, section.first_bar * STEPS + line.first_step))
+            phrase = sung.get(clock.at(0, section.first_bar * clock.steps + line.first_step))
             text = _text(line, lyrics)
             if phrase is not None and text is not None:
                 yield _line(line, take.second(phrase.at), phrase, text)

@@ -35,8 +35,9 @@ _CENTRES = (CHORD_CENTRE - 5, CHORD_CENTRE - 3, CHORD_CENTRE + 3, CHORD_CENTRE +
 
 def renewed(plan: Plan, reading: Reading, seeds: Seeds) -> Plan:
     """`plan` as its bars are played under `seeds`, by the band of `reading`."""
-    key = replace(reading, key=plan.reading.key, tempo_bpm=plan.reading.tempo_bpm)
-    played = replace(key, genre=_regrooved(reading.genre, seeds))
+    was = plan.reading
+    kept = replace(reading, key=was.key, tempo_bpm=was.tempo_bpm, meter=was.meter)
+    played = replace(kept, genre=_regrooved(reading.genre, seeds))
     voicings = plan.voicings
     if seeds.renewed("voicing"):
         centre = _CENTRES[int(stream(seeds, "voicing").integers(len(_CENTRES)))]
@@ -66,10 +67,15 @@ def _recast(band: Band, wanted: Mapping[str, tuple[str, ...]], seeds: Seeds) -> 
 
 def _regrooved(genre: Genre, seeds: Seeds) -> Genre:
     """Cymbals and hands as in another genre on the same kit; the backbone stays."""
-    drums = dict(genre.drums)
+    new: dict[str, str] = {}
     for piece, line in genre.drums.items():
         kin = [other.drums.get(piece, line) for other in genres().values() if other.kit == genre.kit]
         others = sorted({*kin, line[8:] + line[:8], line.replace("o", "?")} - {line})
         if piece not in _BACKBONE and others and seeds.renewed("groove", piece):
-            drums[piece] = others[int(stream(seeds, "groove", piece).integers(len(others)))]
-    return genre.model_copy(update={"drums": drums})
+            new[piece] = others[int(stream(seeds, "groove", piece).integers(len(others)))]
+    # What choruses and turns had instead of the old line is gone with it.
+    lifted, turn = (
+        {piece: line for piece, line in lines.items() if piece not in new}
+        for lines in (genre.lifted, genre.turn)
+    )
+    return genre.model_copy(update={"drums": {**genre.drums, **new}, "lifted": lifted, "turn": turn})

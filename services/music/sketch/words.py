@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from services.music.engine import LyricSection
 from services.music.sketch.form import Form, Section, SungLine
-from services.music.sketch.genres import STEPS
 from services.music.sketch.syllables import syllables
 from services.music.sketch.takes import Song, Take
 
-# Steps of a line, where no line was before.
-_PACES = (32, 16, 8, 4)
+# Bars of a line, where no line was before.
+_PACES = (2.0, 1.0, 0.5, 0.25)
 # Where a voice has nothing to take up.
 _UNSUNG = frozenset({"intro", "outro", "break"})
 
@@ -55,7 +54,7 @@ def _in_places(take: Take, new: Iterator[_Numbered]) -> Form:
     sections = []
     for home, now in _places(take):
         coming = next(new, None) if home.lines or now.lines else None
-        sections.append(replace(home, lines=_laid(home, now.lines, coming)))
+        sections.append(replace(home, lines=_laid(home, now.lines, coming, take.form.clock.steps)))
     return replace(take.form, sections=tuple(sections))
 
 
@@ -68,20 +67,22 @@ def _by_kind(form: Form, new: list[_Numbered]) -> tuple[Form, list[_Numbered]]:
         if not free:
             break
         place = (alike or free)[0]
-        sections[place] = replace(sections[place], lines=_laid(sections[place], (), new[0]))
+        sections[place] = replace(sections[place], lines=_laid(sections[place], (), new[0], form.clock.steps))
         new, at = new[1:], place + 1
     return replace(form, sections=tuple(sections)), new
 
 
-def _laid(home: Section, now: Sequence[SungLine], coming: _Numbered | None) -> tuple[SungLine, ...]:
+def _laid(
+    home: Section, now: Sequence[SungLine], coming: _Numbered | None, steps: int
+) -> tuple[SungLine, ...]:
     """The lines of one section: in the places of the old, then behind them, or faster where those are new."""
     if coming is None:
         return ()
     index, section = coming
     texts = [syllables(line) for line in section.lines]
     places = [(line.first_step, line.steps) for line in home.lines or now]
-    room = home.bars * STEPS
-    fitting = next((pace for pace in _PACES if len(texts) * pace <= room), _PACES[-1])
+    room, paces = home.bars * steps, [int(bars * steps) for bars in _PACES]
+    fitting = next((pace for pace in paces if len(texts) * pace <= room), paces[-1])
     at, pace = (sum(places[-1]), places[-1][1]) if places else (0, fitting)
     while len(places) < len(texts) and at + pace <= room:
         places.append((at, pace))

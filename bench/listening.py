@@ -119,13 +119,13 @@ def harmonic_share(mono: Mono) -> float:
 
 
 def novelty(mono: Mono, beat_s: float) -> Vector:
-    """Foote's novelty (2000), one value for each beat: a checkerboard of 8 beats along the self-similarity."""
+    """Foote's novelty (2000), a value for each beat: a checkerboard of 8 beats along the self-similarity."""
     hop = 1_024
     mel = librosa.power_to_db(
         librosa.feature.melspectrogram(y=mono, sr=LOW_RATE, hop_length=hop, n_mels=48), top_db=80
     )
     chroma = librosa.feature.chroma_stft(y=mono, sr=LOW_RATE, hop_length=hop)
-    beats = np.arange(0, mel.shape[1], beat_s * LOW_RATE / hop).astype(int)
+    beats = np.arange(0, mel.shape[1], beat_s * LOW_RATE / hop).astype(int).tolist()
     frames = np.concatenate(
         (
             librosa.util.sync(librosa.feature.mfcc(S=mel, n_mfcc=14), beats) / 20,
@@ -142,7 +142,7 @@ def novelty(mono: Mono, beat_s: float) -> Vector:
     padded = np.pad(similarity, half, mode="edge")
     count = similarity.shape[0]
     curve = [float(np.sum(kernel * padded[i : i + 2 * half, i : i + 2 * half])) for i in range(count)]
-    return np.maximum(np.array(curve), 0)
+    return np.maximum(np.array(curve, np.float64), 0.0)
 
 
 def peaks_of(curve: Vector) -> NDArray[np.intp]:

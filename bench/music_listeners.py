@@ -56,8 +56,7 @@ class Order:
 
     @property
     def prompt(self) -> str:
-        tonic, minor = self.key
-        return f"{self.genre}, {self.bpm:g} BPM, {KEYS[tonic]} {'minor' if minor else 'major'}"
+        return f"{self.genre}, {self.bpm:g} BPM, {named(self.key)}"
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,12 @@ def catalogue(count: int, long_s: float = 32.0, short_s: float = 12.0) -> list[O
     ]
 
 
+def named(key: tuple[int, bool]) -> str:
+    return f"{KEYS[key[0]]} {'minor' if key[1] else 'major'}"
+
+
 def is_ternary(genre: Genre) -> bool:
-    return genre.swing_eighths and genre.swing > 0.3
+    return genre.swing_eighths and genre.swing >= 0.3
 
 
 def rendered(
@@ -135,7 +138,7 @@ def listen(order: Order) -> Heard:
     at_sections, elsewhere = _section_borders(order, mono)
     return Heard(
         order=order,
-        bpm=listening.tempo_bpm(mono),
+        bpm=listening.tempo_bpm(mono[: 20 * listening.LOW_RATE]),
         key=listening.key_of(mono),
         lufs=listening.lufs(sound),
         peak_db=listening.true_peak_db(sound),
@@ -182,9 +185,7 @@ def guessed(colours: NDArray[np.float64], labels: Sequence[str], seeds: Sequence
     out = np.empty(len(labels), dtype=object)
     for seed in np.unique(seed_of):
         held = seed_of == seed
-        model = make_pipeline(
-            StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        )
+        model = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"))
         model.fit(colours[~held], truth[~held])
         out[held] = model.predict(colours[held])
     return [str(label) for label in out]
@@ -213,7 +214,7 @@ def _print_songs(songs: Sequence[Heard]) -> None:
         if song not in tempi:
             print(f"  tempo {song.order.prompt}: heard {song.bpm:.1f}")
         if song not in keys:
-            print(f"  key   {song.order.prompt}: heard {KEYS[song.key[0]]} {'minor' if song.key[1] else 'major'}")
+            print(f"  key   {song.order.prompt}: heard {named(song.key)}")
     long = [song for song in songs if song.order.seconds >= 30]
     rows = {
         "LUFS, 30 s and more": [song.lufs for song in long],

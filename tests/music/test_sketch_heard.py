@@ -1,6 +1,6 @@
 """What independent listeners hear in sixty songs: librosa, pyloudnorm, a true-peak meter, a classifier.
 
-The listeners are bench/listening.py; none of them knows the engine. Chance is stated where a share is asked for.
+They are in bench/listening.py; none of them knows the engine. Chance is stated where a share is asked for.
 """
 
 import numpy as np

@@ -29,8 +29,7 @@ def heard(words: str) -> Impression:
     return Impression(centroid_hz(mono), attack_sharpness(mono), harmonic_share(mono))
 
 
-# What is expected of each, against the same song without the word. The house lead is a soft, detuned triangle,
-# its chords are stabs of sawtooths.
+# Against the same song without the word: its lead is a soft, detuned triangle, its chords are stabs of saws.
 @pytest.mark.parametrize(
     ("word", "quality", "direction"),
     [
@@ -57,9 +56,7 @@ def test_a_named_instrument_changes_the_song_in_its_own_direction(
 
 
 def test_leads_are_ordered_by_brightness_as_in_an_orchestra() -> None:
-    flute, violin, trumpet = (
-        heard(f" with {word}").brightness for word in ("flute", "violin", "trumpet")
-    )
+    flute, violin, trumpet = (heard(f" with {word}").brightness for word in ("flute", "violin", "trumpet"))
     assert flute < violin < trumpet
 
 
@@ -75,12 +72,12 @@ def test_sawtooths_have_nothing_between_their_harmonics(hz: float) -> None:
     assert 10 * np.log10(np.sum(power[aliased]) / np.sum(power)) < -55
 
 
-@pytest.mark.parametrize("name", ["piano", "steel_guitar", "bells", "epiano", "supersaw", "saw_lead", "trumpet"])
+@pytest.mark.parametrize(
+    "name", ["piano", "steel_guitar", "bells", "epiano", "supersaw", "saw_lead", "trumpet"]
+)
 def test_high_notes_stay_below_what_an_ear_takes_for_hiss(name: str) -> None:
     instrument = SOUNDS[name]
-    sound = instrument.timbre.sound(
-        midi_hz(min(instrument.highest, 96)), 1.0, 1.0, np.random.default_rng(1)
-    )
+    sound = instrument.timbre.sound(midi_hz(min(instrument.highest, 96)), 1.0, 1.0, np.random.default_rng(1))
     mono = sound if sound.ndim == 1 else sound.mean(axis=1)
     power = np.abs(np.fft.rfft(mono[4_410:] * np.hanning(len(mono) - 4_410))) ** 2
     axis = np.fft.rfftfreq(len(mono) - 4_410, 1 / RATE)

@@ -68,7 +68,7 @@ def spectrum(vowel: str, pitch: int) -> tuple[NDArray[np.float64], NDArray[np.fl
     sung = sing([SungNote(0, 1.2, pitch, Syllable(vowel, ""), 1.0)], np.random.default_rng(1))
     middle = sung[int(0.5 * RATE) : int(1.2 * RATE)].astype(np.float64)
     power = np.abs(np.fft.rfft(middle * np.hanning(len(middle)))) ** 2
-    return np.fft.rfftfreq(len(middle), 1 / RATE), power
+    return np.asarray(np.fft.rfftfreq(len(middle), 1 / RATE), np.float64), np.asarray(power, np.float64)
 
 
 @pytest.mark.parametrize("pitch", [50, 57, 62])
@@ -79,9 +79,9 @@ def test_vowels_are_told_apart_by_their_formants(pitch: int) -> None:
         return float(np.sum(hz[band] * power[band]) / np.sum(power[band]))
 
     def front(vowel: str) -> float:
-        """dB of the second formant's range of front vowels to all below it."""
+        """dB of where front vowels have their second formant to where back vowels have it."""
         hz, power = spectrum(vowel, pitch)
-        high, low = power[(hz > 1_700) & (hz < 3_300)], power[(hz > 150) & (hz < 1_700)]
+        high, low = power[(hz > 1_750) & (hz < 2_500)], power[(hz > 700) & (hz < 1_500)]
         return float(10 * np.log10(np.sum(high) / np.sum(low)))
 
     # The jaw opens from "i" over "e" to "a", and from "u" over "o" to "a"; "i" and "e" are made in front.
@@ -89,7 +89,7 @@ def test_vowels_are_told_apart_by_their_formants(pitch: int) -> None:
         assert below_a_kilohertz(closed) < below_a_kilohertz(open_) - 30
     for closed, open_ in itertools.pairwise("uoa"):
         assert below_a_kilohertz(closed) < below_a_kilohertz(open_) - 30
-    assert min(front("e"), front("i")) > max(front("a"), front("o"), front("u")) + 3
+    assert min(front("e"), front("i")) > max(front("a"), front("o"), front("u")) + 6
 
 
 def test_a_sung_song_is_as_loud_and_as_safe_as_a_played_one() -> None:

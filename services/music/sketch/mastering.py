@@ -1,4 +1,4 @@
-"""The last stage: bus compression, warmth and drive, no direct current, level, true-peak limiter, ending, 16 bit.
+"""The last stage: bus compression, warmth, drive, no direct current, level, true-peak limiter, 16 bit.
 
 Works on blocks of any length and gives the same samples for any. Knows no notes.
 Source of the loudness weighting: ITU-R BS.1770-4, for 44.1 kHz.
@@ -17,8 +17,8 @@ from services.music.sketch.tones import RATE, samples
 Stereo = NDArray[np.float32]
 
 # The fullest bar is brought to this; whole songs then come out near -14 LUFS.
-TARGET_LUFS = -12.7
-_CEILING = 10 ** (-1.6 / 20)  # true peak; leaves room for what the MP3 encoder adds
+TARGET_LUFS = -13.1
+_CEILING = 10 ** (-2.0 / 20)  # true peak; leaves room for what the MP3 encoder adds
 _LOOK_AHEAD = 1_024  # samples in which the limiter moves: 23 ms
 
 # The compressor of the whole mix: gentle, and slow enough to leave the drums their attack.
@@ -95,7 +95,8 @@ class Master:
     def _colored(self, x: Stereo, state: NDArray[np.float64]) -> tuple[Stereo, NDArray[np.float64]]:
         """Compression, saturation, then the filters: what saturation shifts, the high-pass centres again."""
         drive = np.float32(self._genre.drive)
-        driven = np.tanh(x * (drive * self._gain * self._glue(x))[:, None]) * np.float32(np.tanh(1.0) / np.tanh(drive))
+        gain = drive * self._gain * self._glue(x)
+        driven = np.tanh(x * gain[:, None]) * np.float32(np.tanh(1.0) / np.tanh(drive))
         colored, after = scipy.signal.sosfilt(self._filter, driven, axis=0, zi=state)
         return colored.astype(np.float32), after
 

@@ -58,7 +58,7 @@ def harmonics(phase: Cycles, count: int) -> Iterator[Signal]:
 def saw(frequency: float | Cycles, n: int, start: float = 0.0) -> Signal:
     """Sawtooth: a quartic, differentiated three times (Välimäki & al. 2010, "DPW" of order 4).
 
-    Below 10 kHz its aliases are 58 to 78 dB under the tone; those of the parabola, once the usual way, 32 to 51.
+    Below 10 kHz its aliases are 58 to 78 dB under the tone; those of the usual parabola 32 to 51.
     """
     if isinstance(frequency, np.ndarray):
         ramp = cycles(frequency, n, start)

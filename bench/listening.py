@@ -26,6 +26,13 @@ _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
 
+def wake() -> None:
+    """Have numba compile what is used here. Two processes that do so at once leave a cache that crashes."""
+    hiss = np.random.default_rng(0).standard_normal(3 * LOW_RATE).astype(np.float32)
+    for listener in (tempo_bpm, key_of, colour, harmonic_share):
+        listener(hiss)
+
+
 def at_low_rate(sound: Stereo) -> Mono:
     return np.asarray(scipy.signal.resample_poly(sound.mean(axis=1), 1, RATE // LOW_RATE), np.float32)
 

@@ -170,6 +170,7 @@ def _section_borders(order: Order, mono: listening.Mono) -> tuple[tuple[bool, ..
 
 def listen_to_all(orders: Iterable[Order], processes: int | None = None) -> list[Heard]:
     """On all cores. Processes are spawned: whoever asks may have threads."""
+    listening.wake()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes or os.cpu_count() or 1, mp_context=context) as pool:
         return list(pool.map(listen, orders, chunksize=2))

@@ -38,9 +38,15 @@ def at_low_rate(sound: Stereo) -> Mono:
 
 
 def tempo_bpm(mono: Mono) -> float:
-    """librosa's tempo, from autocorrelated onsets on a grid fine enough for 2 %."""
+    """librosa's tempo, from autocorrelated onsets; four of its beats on, a lag is read four times as finely."""
     onsets = librosa.onset.onset_strength(y=mono, sr=LOW_RATE, hop_length=_FINE_HOP)
-    return float(librosa.feature.tempo(onset_envelope=onsets, sr=LOW_RATE, hop_length=_FINE_HOP)[0])
+    tempo = float(librosa.feature.tempo(onset_envelope=onsets, sr=LOW_RATE, hop_length=_FINE_HOP)[0])
+    beat = 60 * LOW_RATE / _FINE_HOP / tempo
+    alike = librosa.autocorrelate(onsets - onsets.mean())
+    around = np.arange(round(4 * beat - 0.06 * beat), round(4 * beat + 0.06 * beat) + 1)
+    if around[-1] >= len(alike) // 2:
+        return tempo
+    return float(4 * 60 * LOW_RATE / _FINE_HOP / around[np.argmax(alike[around])])
 
 
 def key_of(mono: Mono) -> tuple[int, bool]:

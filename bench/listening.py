@@ -20,7 +20,7 @@ Stereo = NDArray[np.float64]  # (n, 2), full scale is 1
 Mono = NDArray[np.float32]
 Vector = NDArray[np.float64]
 
-_HOP, _FINE_HOP = 256, 128
+_HOP = 256
 # How well each pitch class fits a major and a minor key (Krumhansl & Kessler 1982).
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
@@ -38,15 +38,15 @@ def at_low_rate(sound: Stereo) -> Mono:
 
 
 def tempo_bpm(mono: Mono) -> float:
-    """librosa's tempo, from autocorrelated onsets; four of its beats on, a lag is read four times as finely."""
-    onsets = librosa.onset.onset_strength(y=mono, sr=LOW_RATE, hop_length=_FINE_HOP)
-    tempo = float(librosa.feature.tempo(onset_envelope=onsets, sr=LOW_RATE, hop_length=_FINE_HOP)[0])
-    beat = 60 * LOW_RATE / _FINE_HOP / tempo
+    """librosa's tempo, by autocorrelated onsets; read four beats on, where a lag is four times as fine."""
+    onsets = librosa.onset.onset_strength(y=mono, sr=LOW_RATE, hop_length=_HOP)
+    tempo = float(librosa.feature.tempo(onset_envelope=onsets, sr=LOW_RATE, hop_length=_HOP)[0])
+    beat = 60 * LOW_RATE / _HOP / tempo
     alike = librosa.autocorrelate(onsets - onsets.mean())
     around = np.arange(round(4 * beat - 0.06 * beat), round(4 * beat + 0.06 * beat) + 1)
     if around[-1] >= len(alike) // 2:
         return tempo
-    return float(4 * 60 * LOW_RATE / _FINE_HOP / around[np.argmax(alike[around])])
+    return float(4 * 60 * LOW_RATE / _HOP / around[np.argmax(alike[around])])
 
 
 def key_of(mono: Mono) -> tuple[int, bool]:

@@ -85,7 +85,7 @@ class Heard:
         return min(ratios, key=lambda ratio: abs(ratio - 1))
 
 
-def catalogue(count: int, long_s: float = 32.0, short_s: float = 12.0) -> list[Order]:
+def catalogue(count: int, long_s: float = 30.0, short_s: float = 12.0) -> list[Order]:
     """Prompts through all genres, tempi and keys; the first of each genre is long, the others are short."""
     table = list(genres().values())
     return [

@@ -14,7 +14,7 @@ PROMPTS = 60
 
 @pytest.fixture(scope="module")
 def songs() -> list[Heard]:
-    """Through all genres, tempi and keys: the first of each genre 32 s long, the others 12 s."""
+    """Through all genres, tempi and keys: the first of each genre 30 s long, the others 12 s."""
     return listen_to_all(catalogue(PROMPTS))
 
 

@@ -10,7 +10,7 @@ import scipy.signal
 from bench.listening import at_low_rate, attack_sharpness, centroid_hz, harmonic_share
 from bench.music_listeners import full_scale, rendered
 from services.music.sketch.instruments import SOUNDS
-from services.music.sketch.tones import RATE, midi_hz, saw
+from services.music.sketch.tones import RATE, cycles, midi_hz, overdriven, saw, sine
 
 SONG = "house, 122 BPM, A minor"
 
@@ -82,3 +82,12 @@ def test_high_notes_stay_below_what_an_ear_takes_for_hiss(name: str) -> None:
     power = np.abs(np.fft.rfft(mono[4_410:] * np.hanning(len(mono) - 4_410))) ** 2
     axis = np.fft.rfftfreq(len(mono) - 4_410, 1 / RATE)
     assert 10 * np.log10(np.sum(power[axis > 15_500]) / np.sum(power) + 1e-15) < -45
+
+
+@pytest.mark.parametrize("hz", [1_397.0, 2_093.0])
+def test_distortion_adds_overtones_and_little_else(hz: float) -> None:
+    tone = overdriven(np.float32(7) * sine(cycles(hz, 1 << 16)))
+    power = np.abs(np.fft.rfft(tone * scipy.signal.windows.blackmanharris(1 << 16))) ** 2
+    axis = np.fft.rfftfreq(1 << 16, 1 / RATE)
+    aliased = (np.abs(axis / hz - np.round(axis / hz)) * hz > 8) & (axis < 8_000)
+    assert 10 * np.log10(np.sum(power[aliased]) / np.sum(power)) < -70

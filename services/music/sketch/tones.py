@@ -142,7 +142,7 @@ def swept_lowpass(x: Signal, low_hz: float, high_hz: float, opening: Signal, ord
 
 
 def overdriven(x: Signal) -> Signal:
-    """tanh at twice the rate: what it adds above the audible would else come back down, 38 dB under a guitar."""
+    """tanh at twice the rate: what it adds above the audible would else come back, 38 dB under a guitar."""
     twice = np.tanh(scipy.signal.resample_poly(x, 2, 1))
     return np.asarray(scipy.signal.resample_poly(twice, 1, 2)[: len(x)], dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""The last stage: direct current out, warmth and drive in, level, limiter, ending, 16 bit.
+"""The last stage: bus compression, warmth, drive, no direct current, level, true-peak limiter, 16 bit.
 
 Works on blocks of any length and gives the same samples for any. Knows no notes.
 Source of the loudness weighting: ITU-R BS.1770-4, for 44.1 kHz.
@@ -17,13 +17,27 @@ from services.music.sketch.tones import RATE, samples
 Stereo = NDArray[np.float32]
 
 # The fullest bar is brought to this; whole songs then come out near -14 LUFS.
-TARGET_LUFS = -12.7
-_CEILING = 10 ** (-1.6 / 20)  # leaves room for peaks between samples and for the MP3 encoder
+TARGET_LUFS = -13.1
+_CEILING = 10 ** (-2.0 / 20)  # true peak; leaves room for what the MP3 encoder adds
 _LOOK_AHEAD = 1_024  # samples in which the limiter moves: 23 ms
 LATENCY = _LOOK_AHEAD  # samples that go in before the first comes out
 
-_OFFSETS = np.arange(8) - 3.5
-_HALF_SAMPLE = (np.sinc(_OFFSETS) * np.cos(np.pi * _OFFSETS / 9)).astype(np.float32)
+# The compressor of the whole mix: gentle, and slow enough to leave the drums their attack.
+_RATIO, _ATTACK_S, _RELEASE_S = 1.6, 0.02, 0.25
+_THRESHOLD = 10 ** ((TARGET_LUFS - 5) / 10)  # power: 5 dB under the loudness of the fullest bar
+
+# Three points between every two samples, as BS.1770 measures true peaks: sincs of eight taps.
+_POINTS = (0.25, 0.5, 0.75)
+_TAPS = 8
+
+
+def _fraction(of_sample: float) -> NDArray[np.float32]:
+    offsets = np.arange(_TAPS) - (_TAPS / 2 - 1) - of_sample
+    taps = np.sinc(offsets) * np.cos(np.pi * offsets / (_TAPS + 1))
+    return np.asarray(taps / np.sum(taps), dtype=np.float32)
+
+
+_BETWEEN = np.stack([_fraction(point) for point in _POINTS])  # (points, taps)
 
 # BS.1770 filters: high shelf, then high-pass.
 _K_WEIGHTING = np.array(
@@ -55,6 +69,7 @@ class Master:
         self._filter = np.concatenate(sections)
         self._filter_state = np.zeros((len(self._filter), 2, 2))
         self._gain = np.float32(1)  # by the sound check
+        self._glue_state = np.zeros((2, 1))
         # The limiter sees _LOOK_AHEAD samples more than it gives away, on either side.
         self._held = np.zeros((2 * _LOOK_AHEAD, 2), np.float32)
         self._skip, self._done = _LOOK_AHEAD, start
@@ -72,9 +87,11 @@ class Master:
         """Fix the song's level by the loudest bar it will have (sound check)."""
         self._gain = np.float32(0.5)
         for _ in range(3):  # drive is not linear: approach it
+            self._glue_state[:] = 0
             colored, _ = self._colored(fullest, np.zeros_like(self._filter_state))
             missing_db = TARGET_LUFS - loudness_lufs(colored)
             self._gain = np.float32(np.clip(self._gain * 10 ** (missing_db / 20), 0.02, 12.0))
+        self._glue_state[:] = 0
 
     def block(self, x: Stereo) -> Pcm:
         """Mastered samples, as many as can be given yet."""
@@ -89,11 +106,25 @@ class Master:
         return self._sampled(self._limited(np.zeros((2 * _LOOK_AHEAD, 2), np.float32)))
 
     def _colored(self, x: Stereo, state: NDArray[np.float64]) -> tuple[Stereo, NDArray[np.float64]]:
-        """Soft saturation, then the filters: what saturation shifts off centre, the high-pass brings back."""
+        """Compression, saturation, then the filters: what saturation shifts, the high-pass centres again."""
         drive = np.float32(self._genre.drive)
-        driven = np.tanh(x * (drive * self._gain)) * np.float32(np.tanh(1.0) / np.tanh(drive))
+        gain = drive * self._gain * self._glue(x)
+        driven = np.tanh(x * gain[:, None]) * np.float32(np.tanh(1.0) / np.tanh(drive))
         colored, after = scipy.signal.sosfilt(self._filter, driven, axis=0, zi=state)
         return colored.astype(np.float32), after
+
+    def _glue(self, x: Stereo) -> NDArray[np.float32]:
+        """Gain of the bus compressor, (n,): the louder of a quick and a slow listener decides."""
+        power = np.square(x * self._gain).sum(axis=1)
+        levels = []
+        for listener, time_s in enumerate((_ATTACK_S, _RELEASE_S)):
+            slow = float(np.exp(-1 / (time_s * RATE)))
+            level, self._glue_state[listener] = scipy.signal.lfilter(
+                [1 - slow], [1, -slow], power, zi=self._glue_state[listener]
+            )
+            levels.append(level)
+        over = np.maximum(np.maximum(*levels) / _THRESHOLD, 1)
+        return np.asarray(over ** (-0.5 * (1 - 1 / _RATIO)), dtype=np.float32)
 
     def _limited(self, x: Stereo) -> Stereo:
         """Peaks brought under the ceiling by a gain that moves smoothly and early."""
@@ -131,11 +162,17 @@ class Master:
 
 
 def _between(x: Stereo) -> NDArray[np.float32]:
-    """Peaks half-way between samples, (n,), by an eight-point sinc: what a converter would put out."""
-    out = np.zeros((len(x) - 7, 2), np.float32)
-    for tap, weight in enumerate(_HALF_SAMPLE):
-        out += x[tap : len(x) - 7 + tap] * weight
-    return np.pad(np.max(np.abs(out), axis=1), (3, 4))
+    """Peaks between each sample and the next, (n,), where either is half-way to the ceiling; 0 elsewhere."""
+    peaks = np.zeros(len(x), np.float32)
+    before = _TAPS // 2 - 1
+    for channel in (0, 1):
+        side = np.ascontiguousarray(x[:, channel])
+        high = np.abs(side[before : len(x) - _TAPS + before + 1]) > np.float32(_CEILING / 2)
+        high[:-1] |= high[1:]
+        at = np.flatnonzero(high)
+        points = side[at[:, None] + np.arange(_TAPS)] @ _BETWEEN.T  # (places, points)
+        peaks[at + before] = np.maximum(peaks[at + before], np.max(np.abs(points), axis=1))
+    return peaks
 
 
 def _high_shelf(hz: float, gain_db: float) -> NDArray[np.float64]:

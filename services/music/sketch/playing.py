@@ -114,6 +114,8 @@ class Performance:
         first, last = fullest_bars(arrangement.throughout)
         if first:  # a line that is sung there may begin with a breath before
             desk.block(first - 1, Bar(phrases=arrangement.bar(first - 1).phrases))
+        if first == last:  # once to fill the room, as in the song; its notes are then in the cache
+            desk.block(first)
         master = self._unleveled(0)
         master.set_level(np.concatenate([desk.block(number) for number in range(first, last + 1)]))
         return master.level

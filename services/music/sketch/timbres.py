@@ -23,6 +23,7 @@ from services.music.sketch.tones import (
     leveled,
     lowpass,
     noise,
+    overdriven,
     pulse,
     samples,
     saw,
@@ -121,7 +122,7 @@ class Analog:
                 raw = raw + np.float32(self.sub) * sine(cycles(hz / 2, n))
             tone = swept_lowpass(raw, self.low_hz * follow, self.high_hz * follow, opening)
             if self.drive:
-                tone = np.tanh(tone * np.float32(1 + self.drive)) / np.float32(1 + 0.5 * self.drive)
+                tone = overdriven(tone * np.float32(1 + self.drive)) / np.float32(1 + 0.5 * self.drive)
             channels.append(tone * loudness)
         return leveled(channels[0] if len(channels) == 1 else np.stack(channels, axis=1))
 
@@ -276,7 +277,7 @@ class Driven:
                 )
                 raw += saw(frequency, n, rng.random())
             raw = lowpass(raw * decay(n, life_s), 900 if muted else 3_200, 1)
-            bent = np.tanh(highpass(raw, 90) * np.float32(self.gain * (0.6 + 0.4 * strength)))
+            bent = overdriven(highpass(raw, 90) * np.float32(self.gain * (0.6 + 0.4 * strength)))
             speaker = lowpass(highpass(bent, 95), 4_200, 3)
             speaker += np.float32(0.5) * bandpass(bent, 1_400, 2_800)
             gate = envelope(n, hold, 0.003, 4.0, 0.8, 0.06)

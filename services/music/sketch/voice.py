@@ -58,8 +58,8 @@ class SungNote:
 
 
 def sing(notes: Sequence[SungNote], rng: np.random.Generator) -> Signal:
-    """One line, sung in one breath. It begins `LEAD` samples before the first note."""
-    origin_s = notes[0].start_s - _LEAD_S
+    """One line, sung in one breath. It begins `LEAD` samples before the line does: second 0 of its notes."""
+    origin_s = -_LEAD_S
     frames = int(np.ceil((notes[-1].end_s + 0.25 - origin_s) * RATE / _FRAME)) + 1
     times: Frames = origin_s + np.arange(frames, dtype=np.float64) * (_FRAME / RATE)
     pitch = _pitch(notes, times, rng)
@@ -109,7 +109,7 @@ def _loudness(notes: Sequence[SungNote], times: Frames) -> Frames:
     out = np.zeros(len(times))
     for note, after in zip(notes, [*notes[1:], None], strict=True):
         joined = after is not None and after.start_s - note.end_s < 0.06
-        rise = np.clip((times - note.start_s + 0.02) / 0.05, 0, 1)
+        rise = np.clip((times - note.start_s + 0.03) / 0.05, 0, 1)
         fall = np.clip((note.end_s + (0.03 if joined else 0.16) - times) / (0.05 if joined else 0.2), 0, 1)
         swell = 0.85 + 0.15 * np.sin(
             np.pi * np.clip((times - note.start_s) / (note.end_s - note.start_s), 0, 1)

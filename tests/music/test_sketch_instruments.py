@@ -37,7 +37,6 @@ def heard(words: str) -> Impression:
         ("violin", "sharpness", -1),  # a bow takes 80 ms
         ("cello", "sharpness", -1),
         ("flute", "sharpness", -1),  # breath before tone
-        ("flute", "harmonic", 1),
         ("trumpet", "brightness", 1),
         ("trumpet", "sharpness", -1),
         ("saxophone", "brightness", 1),

@@ -68,8 +68,7 @@ class Mixer:
             self._add("drums", sound, stroke.at - start, gain, stroke.pan)
         for phrase in bar.phrases:
             sound = sing(phrase.notes, stream(self._seed, "voice", phrase.at))
-            # a line may begin late on its first beat
-            at = phrase.at + samples(phrase.notes[0].start_s) - LEAD - start
+            at = phrase.at - LEAD - start
             self._add("voice", sound, at, 1.0, 0.0)
             if phrase.doubled:
                 for side, delay_s in ((-0.7, 0.017), (0.7, 0.026)):

@@ -204,7 +204,7 @@ def _built(cls: type[ServiceSettings], values: Mapping[str, str]) -> ServiceSett
 def _isolated(cls: type[ServiceSettings]) -> Any:
     """The class, reading what it is `given` in place of this process's environment."""
 
-    class Isolated(cls):  # type: ignore[valid-type, misc]
+    class Isolated(cls):  # type: ignore[valid-type, misc]  # a base that is known at run time only
         given: ClassVar[dict[str, str]] = {}
 
         @classmethod

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.manifests.checkov import INSTALLED, CheckovError, Skip, reported, skips, unskipped
+from deploy.manifests.checkov import CheckovError, Skip, reported, skips, unskipped
 from deploy.manifests.finding import Finding, lines
 from deploy.manifests.objects import Render
 from tests.deploy.conftest import Mesh
@@ -51,7 +51,6 @@ def test_a_missing_checkov_is_named_with_what_to_run(tmp_path: Path) -> None:
         reported([], tmp_path / "checkov")
 
 
-@pytest.mark.skipif(not INSTALLED.is_file(), reason="needs checkov (make setup-dev)")
 def test_checkov_itself_sees_a_root_container_in_the_render_that_has_it(mesh: Mesh) -> None:
     good = tuple(copy.deepcopy(mesh.objects))
     mesh.container("lyrics")["securityContext"]["runAsUser"] = 0

@@ -4,19 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from deploy.manifests.__main__ import FOLDER, main
-from deploy.manifests.checkov import INSTALLED
 from deploy.manifests.references import prerequisites
 
 INSTALL = FOLDER.parents[1] / "docs" / "install-kubernetes.md"
 
 
-@pytest.mark.skipif(not INSTALL.is_file(), reason="needs docs/install-kubernetes.md")
 def test_the_installation_page_names_every_secret_that_has_to_be_made() -> None:
     page = INSTALL.read_text()
     secrets = [entry.name for entry in prerequisites(FOLDER) if entry.kind in ("Secret", "ConfigMap")]
@@ -24,7 +21,6 @@ def test_the_installation_page_names_every_secret_that_has_to_be_made() -> None:
     assert [name for name in secrets if f"`{name}`" not in page] == []
 
 
-@pytest.mark.skipif(find_spec("deploy.first_secrets") is None, reason="needs deploy/first_secrets.py")
 def test_the_secrets_of_a_new_installation_are_those_that_the_manifests_ask_for(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deploy.first_secrets", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
@@ -39,9 +35,7 @@ def test_the_secrets_of_a_new_installation_are_those_that_the_manifests_ask_for(
     assert made == asked
 
 
-@pytest.mark.skipif(not (FOLDER / "base").is_dir(), reason="needs deploy/k8s/base")
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl (Debian 13 package kubectl)")
-@pytest.mark.skipif(not INSTALLED.is_file(), reason="needs checkov (make setup-dev)")
 def test_nothing_is_wrong_with_our_manifests(capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["validate"])
     told = capsys.readouterr()

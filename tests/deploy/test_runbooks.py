@@ -105,7 +105,7 @@ def test_a_command_that_is_shown_is_one(command: str, monkeypatch: pytest.Monkey
     parse = argparse.ArgumentParser.parse_args
 
     def parse_and_stop(parser: argparse.ArgumentParser, *given: object, **named: object) -> None:
-        parse(parser, *given, **named)  # type: ignore[arg-type]
+        parse(parser, *given, **named)
         raise Parsed
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)

@@ -107,7 +107,7 @@ class Collector(rpc.TraceServiceServicer):
 @contextmanager
 def collecting() -> Iterator[Collector]:
     collector, server = Collector(), grpc.server(ThreadPoolExecutor(4))
-    rpc.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
+    rpc.add_TraceServiceServicer_to_server(collector, server)
     collector.port = server.add_insecure_port(f"{LOOPBACK}:0")
     server.start()
     try:

@@ -1,7 +1,6 @@
-"""Edits by the engine sketch itself: what stays to the sample, what changes, and what no source may be."""
+"""Edits by the engine sketch itself: what stays to the sample, and what changes."""
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,74 +8,33 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acesteps.music.v1 import music_service_pb2 as pb
-from services.common.errors import InvalidField
-from services.music.edit import Edit, Extend, LyricEdit, Repaint, Source, Variation
+from services.music.edit import Edit, Extend, LyricEdit, Repaint, Variation
 from services.music.engine import (
-    SAMPLE_RATE_HZ,
     Audio,
-    Finished,
-    LyricSection,
     Pcm,
     Progress,
     RenderCancelled,
-    RenderRequest,
 )
-from services.music.sketch.engine import VERSION, SketchEngine
+from services.music.sketch.engine import VERSION
 from services.music.sketch.instruments import SOUNDS
 from services.music.sketch.playing import Playing
 from services.music.sketch.state import source_song
 from services.music.sketch.syllables import syllables
 from services.music.sketch.varying import KIN
-
-RATE = SAMPLE_RATE_HZ
-ENGINE = SketchEngine()
-VERSE = LyricSection("verse", ("Walking down the empty street at night", "Every window holds a little light"))
-CHORUS = LyricSection("chorus", ("Carry me over the water", "Carry me home in the rain"))
-BRIDGE = LyricSection("bridge", ("Somewhere a bell", "Somewhere a bird"))
-OTHER_CHORUS = replace(CHORUS, lines=("Sing to the end of the morning", CHORUS.lines[1]))
-SUNG = RenderRequest(
-    prompt="pop with piano, 100 BPM, A minor", lyrics=(VERSE, CHORUS), language="en", duration_s=20.0, seed=3
+from tests.music.sketch_songs import (
+    BRIDGE,
+    CHORUS,
+    ENGINE,
+    OTHER_CHORUS,
+    PLAYED,
+    RATE,
+    SUNG,
+    VERSE,
+    Made,
+    edited,
+    make,
+    order,
 )
-PLAYED = RenderRequest(prompt="house, 124 BPM", lyrics=(), language="", duration_s=12.0, seed=3)
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    request: RenderRequest
-    pcm: Pcm
-    state: bytes
-    timeline: pb.Timeline
-    progress: list[Progress]
-
-    @property
-    def source(self) -> Source:
-        return Source(self.pcm, self.state)
-
-    @property
-    def outline(self) -> dict[str, Any]:
-        return dict(json.loads(self.state))
-
-
-def make(request: RenderRequest) -> Made:
-    events = list(ENGINE.render(request, lambda: False))
-    assert isinstance(events[-1], Finished)
-    pcm = np.concatenate([event.pcm for event in events if isinstance(event, Audio)])
-    progress = [e for e in events if isinstance(e, Progress) and e.stage == "rendering"]
-    assert [e.step for e in progress] == list(range(progress[0].steps + 1))
-    timeline = pb.Timeline.FromString(events[-1].timeline)
-    return Made(request, pcm, events[-1].state, timeline, progress)
-
-
-def order(source: Made, edit: Edit, /, **changes: object) -> RenderRequest:
-    added = edit.left_s + edit.right_s if isinstance(edit, Extend) else 0.0
-    length_s = len(source.pcm) / RATE + added
-    request = replace(source.request, seed=8, edit=edit, source=source.source, duration_s=length_s)
-    return replace(request, **changes)  # fields of any type
-
-
-def edited(source: Made, edit: Edit, **changes: object) -> Made:
-    return make(order(source, edit, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -372,64 +330,3 @@ def test_a_line_whose_words_are_no_longer_asked_for_is_not_in_the_timeline(song:
     kept = edited(song, Extend(0.0, 6.0), lyrics=(replace(VERSE, lines=("Other words",)),))
     assert len(_sung(kept)) == 4  # they are heard
     assert list(kept.timeline.lines) == []
-
-
-def altered(state: bytes, **changes: object) -> bytes:
-    return json.dumps({**json.loads(state), **changes}).encode()
-
-
-def with_take(state: bytes, **changes: object) -> bytes:
-    (take,) = json.loads(state)["takes"]
-    return altered(state, takes=[{**take, **changes}])
-
-
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        (lambda s: b"acestep\x01" + s, "JSON"),
-        (lambda s: b"", "JSON"),
-        (lambda s: s[:-9], "JSON"),
-        (lambda s: altered(s, engine="acestep"), "engine"),
-        (lambda s: altered(s, version="1.0.0"), "version 1.0.0"),
-        (lambda s: altered(s, takes=[]), "takes"),
-        (lambda s: altered(s, samples=7), "takes of"),
-        (lambda s: with_take(s, bars=3), "bars"),
-        (lambda s: with_take(s, bars="8"), "takes.0.bars"),
-        (lambda s: with_take(s, level=float("nan")), "takes.0.level"),
-        (lambda s: with_take(s, seed=2**32), "takes.0.seed"),
-        (lambda s: with_take(s, words=[]), "words for 0 sections"),
-        (lambda s: with_take(s, more=1), "takes.0.more"),
-        (lambda s: with_take(s, reading={**json.loads(s)["asked"], "genre": "polka"}), "polka"),
-        (lambda s: with_take(s, reading={**json.loads(s)["asked"], "wanted": {"lead": ["kazoo"]}}), "kazoo"),
-    ],
-)  # fmt: skip
-def test_a_state_that_is_none_of_this_engine_is_refused(dance: Made, bad: Any, said: str) -> None:
-    source = Source(dance.pcm, bad(dance.state))
-    with pytest.raises(InvalidField) as refusal:
-        next(iter(ENGINE.render(order(dance, Variation(0.5), source=source), lambda: False)))
-    assert (refusal.value.reason, refusal.value.field) == ("MALFORMED", "state")
-    assert said in refusal.value.message
-
-
-def test_a_state_of_other_samples_is_refused(dance: Made) -> None:
-    source = Source(dance.pcm[:-1], dance.state)
-    with pytest.raises(InvalidField) as refusal:
-        next(iter(ENGINE.render(order(dance, Variation(0.5), source=source), lambda: False)))
-    assert (refusal.value.reason, refusal.value.field) == ("SOURCE_MISMATCH", "state")
-
-
-@pytest.mark.parametrize(
-    ("edit", "lyrics", "field"),
-    [
-        (Repaint(4.0, 12.5, 0.5), (), "edit"),
-        (Repaint(4.0, 4.0, 0.5), (), "edit"),
-        (Extend(0.0, 0.0), (), "edit"),
-        (LyricEdit("remix"), (), "lyrics"),
-    ],
-)
-def test_an_edit_that_the_song_does_not_stand_is_refused(
-    dance: Made, edit: Edit, lyrics: tuple[LyricSection, ...], field: str
-) -> None:
-    with pytest.raises(InvalidField) as refusal:
-        next(iter(ENGINE.render(order(dance, edit, lyrics=lyrics), lambda: False)))
-    assert refusal.value.field == field

@@ -1,7 +1,8 @@
 """The secrets and the trust bundle of a new installation: `python -m deploy.first_secrets FOLDER`.
 
-Makes what is missing in FOLDER and keeps what is there; writes FOLDER/secrets.json for `kubectl apply -f` and
-FOLDER/roles.sql for the database's administrator. Talks to no cluster, database or chain. Keep it safe.
+Makes what is missing in FOLDER and keeps what is there, options too; writes FOLDER/secrets.json for
+`kubectl apply -f` and FOLDER/roles.sql for the database's administrator. Talks to no cluster, database or
+chain. Keep the folder safe.
 """
 
 import argparse
@@ -21,9 +22,11 @@ from services.music.edit import EDIT_TASKS
 from services.music.engine import TEXT_TO_MUSIC
 from services.music.sketch.engine import SketchEngine
 
+OPTIONS = "options.json"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = _arguments(argv)
     folder: Path = arguments.folder
     try:
         objects = _objects(folder, arguments)
@@ -33,10 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     _write(
         folder / "secrets.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2)
     )
+    said = {name: value for name, value in vars(arguments).items() if name != "folder"}
+    _write(folder / OPTIONS, json.dumps(said, indent=2))
     print(f"permit key   {keys.ensure_keystore(folder, 'permit').address}  (let it sign on the contract)")
     print(f"now          kubectl apply -f {folder / 'secrets.json'}")
     print(f"PostgreSQL   {folder / 'roles.sql'} makes roles and schemas; the overlay local runs it by itself")
     return 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """What is not said is as it was the last time: who adds a digest does not lose the database's address."""
+    parser = _parser()
+    options = parser.parse_args(argv).folder / OPTIONS
+    if options.exists():
+        parser.set_defaults(**json.loads(options.read_text()))
+    return parser.parse_args(argv)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -93,6 +93,21 @@ def test_the_bundle_trusts_the_pods_key_for_the_engine_asked_for(tmp_path: Path)
     assert "repaint" in key.tasks
 
 
+def test_what_was_said_once_need_not_be_said_again(tmp_path: Path) -> None:
+    folder = tmp_path / "installation"
+    made(folder, "--postgresql", "db.example:5432/songs?sslmode=require", "--namespace", "music")
+    again = made(folder, "--weights-digest", "ab" * 32)
+    assert again["signer"]["signer_database_url"].endswith("@db.example:5432/songs?sslmode=require")
+    other = made(folder, "--postgresql", "other.example:5432/songs")
+    assert other["signer"]["signer_database_url"].endswith("@other.example:5432/songs")
+    listed = json.loads((folder / "secrets.json").read_text())
+    assert {item["metadata"]["namespace"] for item in listed["items"]} == {"music"}
+    key_id = AttestationKey.load(folder / "pod.pem").key_id
+    bundle = TrustBundle.parse(other["trust-bundle"]["trust.json"].encode())
+    assert "ab" * 32 in bundle.by_id()[key_id].weights_digests
+    assert "sketch" not in bundle.by_id()[key_id].engines
+
+
 def test_a_digest_that_is_none_is_refused_and_the_bundle_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,3 +59,13 @@ def test_loud_passages_are_held_and_soft_ones_left() -> None:
     pcm = np.concatenate([master.block(sound), master.flush()]) / 32_768
     soft, loud = (float(np.sqrt(np.mean(pcm[a : a + RATE // 10] ** 2))) for a in (5_000, 30_000))
     assert 10 ** (12 / 20) < loud / soft < 10 ** (19 / 20)  # 20 dB came in
+
+
+def test_a_song_that_keeps_much_in_reserve_is_brought_up_further() -> None:
+    levels = []
+    for reserve in (0.1, 0.2, 0.4):
+        master = Master(genres()["pop"], 1.0, 3, TOTAL, 2_000)
+        master.set_level(music()[:20_000], reserve)
+        levels.append(20 * np.log10(master.level))
+    assert 0.4 < levels[1] - levels[0] < 1.5
+    assert 1.0 < levels[2] - levels[1] < 3.0

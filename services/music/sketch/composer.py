@@ -83,3 +83,13 @@ def fullest_bars(plan: Plan) -> tuple[int, int]:
     section = max(sections, key=lambda s: (s.energy, len(s.lines), -s.first_bar))
     last = section.first_bar + min(1, section.bars - 1)
     return (section.first_bar, last) if section.lines else (last, last)
+
+
+def reserve(plan: Plan) -> float:
+    """By how much energy (0 to 1) the song's bars are on average below its fullest section."""
+    sections = plan.form.sections
+    bars = sum(section.bars for section in sections)
+    if not bars:
+        return 0.0
+    mean = sum(section.energy * section.bars for section in sections) / bars
+    return max(section.energy for section in sections) - mean

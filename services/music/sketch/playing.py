@@ -11,7 +11,7 @@ import numpy as np
 
 from services.music.engine import Pcm
 from services.music.sketch.arrangement import Arrangement
-from services.music.sketch.composer import fullest_bars
+from services.music.sketch.composer import fullest_bars, reserve
 from services.music.sketch.drumkit import Drummer
 from services.music.sketch.instruments import Player
 from services.music.sketch.mastering import LATENCY, Master
@@ -117,7 +117,8 @@ class Performance:
         if first == last:  # once to fill the room, as in the song; its notes are then in the cache
             desk.block(first)
         master = self._unleveled(0)
-        master.set_level(np.concatenate([desk.block(number) for number in range(first, last + 1)]))
+        fullest = np.concatenate([desk.block(number) for number in range(first, last + 1)])
+        master.set_level(fullest, reserve(arrangement.throughout))
         return master.level
 
 

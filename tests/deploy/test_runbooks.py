@@ -19,6 +19,8 @@ from services.common.migrations import migrate
 from services.gateway import database as gateway
 from services.gateway.resources import MIGRATIONS as GATEWAY_MIGRATIONS
 from services.signer import database as signer
+from services.signer import keys
+from services.signer.keys import memory
 from tests.deploy import monitoring
 from tests.deploy.monitoring import ROOT, RUNBOOKS, names_in
 
@@ -109,6 +111,9 @@ def test_a_command_that_is_shown_is_one(command: str, monkeypatch: pytest.Monkey
         raise Parsed
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
+    # It would be this process that can write no core file any more, and the tests of that could not be run.
+    monkeypatch.setattr(memory, "forbid_core_dumps", lambda: None)
+    monkeypatch.setattr(keys, "forbid_core_dumps", lambda: None)
     monkeypatch.setattr(sys, "argv", [module, *arguments])
     monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(Parsed):

@@ -1,18 +1,24 @@
 """A client of the music service that sends a source back, whole or tampered with."""
 
 import base64
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
 
+from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as pb
 from services.common.errors import ServiceError, error_from_rpc
 from services.common.provenance import AttestationKey, SongStatement
 from services.common.trust import TrustBundle, TrustedKey, verify
-from tests.music.pod import Heard, Pod
+from tests.music.pod import Heard, Pod, spec
+from tests.signer.attested import CREATOR
 
 TASKS = ("text2music", "variation", "repaint", "lyric_edit", "extend")
 
@@ -97,3 +103,22 @@ def trusted(key: AttestationKey, engine: str, weights_digest: str) -> TrustedKey
 
 def write_bundle(path: Path, version: int, *keys: TrustedKey) -> None:
     TrustBundle(version=version, keys=keys).save(path)
+
+
+def sung(line: str, **fields: object) -> pb.SongSpec:
+    """An order of a song of one line, or with no duration given of an edit of one."""
+    usual: dict[str, object] = {
+        "creator_address": CREATOR,
+        "lyrics": {
+            "language": "en",
+            "sections": [{"tag": lyrics_pb.SECTION_TAG_VERSE, "lines": [{"text": line}]}],
+        },
+        "duration_s": 0.0,
+    }
+    return spec(**{**usual, **fields})
+
+
+def pcm_of(song: Heard) -> NDArray[np.int16]:
+    """(samples, channels) of the master."""
+    samples, _ = soundfile.read(io.BytesIO(song.master), dtype="int16")
+    return np.asarray(samples)

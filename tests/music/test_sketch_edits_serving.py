@@ -12,9 +12,7 @@ import grpc
 import numpy as np
 import pytest
 import soundfile
-from numpy.typing import NDArray
 
-from acesteps.lyrics.v1 import lyrics_service_pb2 as lyrics_pb
 from acesteps.music.v1 import music_service_pb2 as pb
 from acesteps.signer.v1 import signer_service_pb2 as signer_pb
 from services.common.cid import raw_cid
@@ -24,8 +22,8 @@ from services.common.trust import verify
 from services.music.sketch.engine import VERSION
 from services.signer.policy import Scope, check_song, verified_statements
 from services.signer.request import PermitFormat, read_request
-from tests.music.editing import Kept, Studio, edit, refusal, send, trusted, write_bundle
-from tests.music.pod import Heard, Pod, spec
+from tests.music.editing import Kept, Studio, edit, pcm_of, refusal, send, sung, trusted, write_bundle
+from tests.music.pod import Heard, Pod
 from tests.signer.attested import CONTRACT, metadata_of
 from tests.signer.attested import CREATOR as WALLET
 
@@ -50,17 +48,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 
 def order(line: str = "over the water", **fields: object) -> pb.SongSpec:
-    usual: dict[str, object] = {
-        "song_id": SONG_ID,
-        "prompt": "calm pop with piano, 110 BPM",
-        "creator_address": WALLET,
-        "lyrics": {
-            "language": "en",
-            "sections": [{"tag": lyrics_pb.SECTION_TAG_VERSE, "lines": [{"text": line}]}],
-        },
-        "duration_s": 0.0,
-    }
-    return spec(**{**usual, **fields})
+    return sung(line, **{"song_id": SONG_ID, "prompt": "calm pop with piano, 110 BPM", **fields})
 
 
 _SONGS: dict[str, Heard] = {}
@@ -71,11 +59,6 @@ async def song(studio: Studio) -> Heard:
     if "song" not in _SONGS:
         _SONGS["song"] = await studio.pod.song(order(duration_s=8.0))
     return _SONGS["song"]
-
-
-def pcm_of(song: Heard) -> NDArray[np.int16]:
-    samples, _ = soundfile.read(io.BytesIO(song.master), dtype="int16")
-    return np.asarray(samples)
 
 
 async def test_the_pod_says_which_edits_it_makes(studio: Studio) -> None:
